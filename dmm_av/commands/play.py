@@ -1,0 +1,268 @@
+"""`play`: a patch live, with window, sound and OSC; the patch file, shaders and libraries are watched."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def play(
+    patch: Annotated[str, typer.Argument(help="Patch file, or the name of one that comes with the instrument.")],
+    fullscreen: Annotated[bool, typer.Option(help="Fill the monitor.")] = False,
+    monitor: Annotated[int | None, typer.Option(help="Which monitor, from 0.")] = None,
+    size: Annotated[str | None, typer.Option(help="1280x720, 1080p, 4k; default: the patch's.")] = None,
+    osc_port: Annotated[int, typer.Option(help="UDP port for OSC; 0 takes a free one.")] = 9129,
+    osc_host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets others edit too.")] = "127.0.0.1",
+    audio: Annotated[bool, typer.Option(help="Sound.")] = True,
+    device: Annotated[str | None, typer.Option(help="Sound device: number or part of its name.")] = None,
+    headless: Annotated[bool, typer.Option(help="No window; pictures are drawn all the same.")] = False,
+    duration: Annotated[str | None, typer.Option(help="Stop after 20, 1:30 or 8beats.")] = None,
+    events: Annotated[Path | None, typer.Option(help="JSON lines of timed OSC messages.")] = None,
+    library: Annotated[list[Path], typer.Option(help="A file of your own activations.")] = (),
+    seed: Annotated[int | None, typer.Option(help="Instead of the patch's seed.")] = None,
+):
+    """Play a patch live: window, sound, OSC."""
+    from dataclasses import replace
+
+    from dmm_av.commands.opening import open_library, open_patch, parse_duration, parse_size, read_events
+    from dmm_av.io.stage_client import StageClient
+
+    activations = open_library(library)
+    opened, path = open_patch(patch, activations)
+    opened = replace(opened, size=parse_size(size) or opened.size, seed=opened.seed if seed is None else seed)
+    stage = StageClient(
+        opened.size, f"DMM-AV: {opened.name or path.stem}", fullscreen, monitor, headless or not _has_display()
+    )
+    stage.start()  # first, so that the window opens while the sound side is being made
+    if not headless and not _has_display():
+        print("window: there is no display, so pictures are drawn without a window.", file=sys.stderr)
+    try:
+        stage_show = _Show(
+            opened, path, activations, stage, read_events(events, opened.rates.tick), audio, device, library
+        )
+        stage_show.open_osc(osc_host, osc_port)
+        return stage_show.run(parse_duration(duration))
+    finally:
+        stage.stop()
+
+
+def _has_display():
+    import os
+
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+class _Show:
+    """Everything that runs while `play` runs, and the sentences in between."""
+
+    def __init__(self, patch, path, library, stage, events, audio, device, library_files):
+        from dmm_av.engine.ring import Ring
+        from dmm_av.engine.signal_vm import SignalVM
+        from dmm_av.io.audio_device import VirtualClock, open_output
+        from dmm_av.scheduler.live import Live
+
+        self.patch, self.path, self.library, self.stage = patch, path, library, stage
+        self.library_files = [Path(file).resolve() for file in library_files]
+        ring = Ring()
+        if audio:
+            output, sentence = open_output(ring, patch.rates.sample, device)
+            if sentence:
+                self.say("sound", sentence)
+        else:
+            output = VirtualClock(ring, patch.rates.sample)
+        self.live = Live(patch, library, SignalVM(patch.rates.sample, patch.rates.tick), output, stage, events, path)
+        self.machine, self.performance = self.live.machine, self.live.performance
+        self.machine.changed = self._tell_subscribers
+        self.server = None
+        self.fps = 0.0
+        self.last_edit = self.last_error = "none"
+        self.is_over = False
+        self.exit_code = 0
+        self._status_shown = ""
+        self._seen = set()
+        for warning in patch.warnings:
+            self.say("patch", warning)
+
+    def say(self, where, sentence):
+        """One line for the player, above the status line."""
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr)
+        print(f"{where}: {sentence}", file=sys.stderr, flush=True)
+
+    def open_osc(self, host, port):
+        """Listens for OSC; prints the port."""
+        from dmm_av.io.osc import OscServer
+
+        self.server = OscServer(host, port, self._deliver, self._answer_query).start()
+        self.say("osc", f"listening on {self.server.host}:{self.server.port}")
+        if self.server.warning:
+            self.say("osc", self.server.warning)
+
+    def run(self, duration_s):
+        """Plays until the window is closed, Ctrl-C, or the duration is over; returns the exit status."""
+        from dmm_av.commands.opening import PATCHES
+        from dmm_av.io.watcher import Watcher
+
+        shaders = PATCHES.parent / "shaders"
+        watched = [self.path, *self.library_files]
+        folders = [folder for folder in (shaders / "activations", shaders / "lib") if folder.is_dir()]
+        watcher = Watcher([*watched, *folders], self._saved)
+        self.live.start()
+        began = time.monotonic()
+        next_status = began
+        try:
+            while not self.is_over and (duration_s is None or time.monotonic() - began < duration_s):
+                self._hear_stage()
+                self._hear_machine()
+                now = time.monotonic()
+                if now >= next_status:
+                    self._status()
+                    next_status = now + 0.5
+                self.live.wait(0.01)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            watcher.stop()
+            if self.server is not None:
+                self.server.close()
+            self.live.stop()
+            self._hear_machine()
+            self._closing_line()
+        return self.exit_code
+
+    # --- what arrives --------------------------------------------------------------------------------
+
+    def _deliver(self, request):
+        self.performance.request(request.group, request.commands, request.data, request.reply)
+
+    def _answer_query(self, question):
+        if question.what == "status":
+            vm, output = self.live.vm, self.live.output
+            return [
+                (
+                    "/dmm/status",
+                    (self.machine.k, float(self.fps), float(vm.load), int(output.underruns), self.last_error),
+                )
+            ]
+        return [
+            ("/" + "/".join(("dmm", *labels)), values)
+            for labels, values in self.performance.answers(question.what, question.labels)
+        ]
+
+    def _tell_subscribers(self, entries):
+        from dmm_av.io.osc_addresses import address_of
+
+        if self.server is not None and len(self.server.subscriptions):
+            for entry, (_, weight) in entries.items():
+                self.server.subscriptions.changed(address_of(entry), (weight or 0.0,))
+
+    def _saved(self, path):
+        """A watched file was saved by an editor."""
+        from dmm_av.errors import DmmError
+
+        try:
+            if Path(path).suffix == ".glsl":
+                self.stage.reload(path)
+            elif Path(path).resolve() in self.library_files:
+                self._reload_library(path)
+            else:
+                self.performance.reload()
+        except DmmError as error:
+            self.machine.notice("saved", str(error))
+
+    def _reload_library(self, path):
+        from dmm_av.activations.library import load_user_file
+        from dmm_av.engine.step_compiler import compile_activation
+        from dmm_av.network.activation import Library
+
+        fresh = Library(self.library)
+        names = load_user_file(path, fresh)
+        for name in names:
+            if fresh[name].side == "signal":
+                compile_activation(fresh[name])
+        self.machine.replace_activations([fresh[name] for name in names])
+        self.machine.notice("library", f"{path}: {', '.join(names) or 'nothing'} taken over", is_error=False)
+
+    def _hear_stage(self):
+        for event in self.stage.poll():
+            what = event[0]
+            if what == "readback":
+                self.machine.readback(event[1], event[2])
+            elif what == "error":
+                self.machine.notice(event[1], event[2])
+            elif what == "restarted":
+                self.say("stage", event[2])
+            elif what == "stats":
+                self.fps = event[1]["fps"]
+            elif what == "screenshot":
+                self.say("screenshot", f"written to {event[1]}")
+            elif what == "unusable":
+                self.say("pictures", f"{event[1]} Sound and edits go on.")
+            elif what == "action":
+                self._act(event[1])
+            elif what == "closed":
+                self.is_over = True
+
+    def _act(self, action):
+        from dmm_av.errors import DmmError
+
+        try:
+            if action == "screenshot":
+                self.stage.screenshot(f"{self.path.stem}-{time.strftime('%Y%m%d-%H%M%S')}.png")
+            else:
+                self.performance.command(action)
+                if action == "panic":
+                    self.stage.panic(self.performance.panicking)
+        except DmmError as error:
+            self.machine.notice(action, str(error))
+
+    def _hear_machine(self):
+        from dmm_av.network.notation import edit_text
+
+        while self.machine.applied:
+            _, group = self.machine.applied.popleft()
+            texts = [edit_text(edit) for edit in group.edits[:3]]
+            self.last_edit = "; ".join(texts) + (" …" if len(group.edits) > 3 else "")
+        while self.machine.notices:
+            notice = self.machine.notices.popleft()
+            if notice.is_error:
+                self.last_error = notice.sentence
+            if notice not in self._seen or notice.is_error:
+                self._seen.add(notice)
+                self.say(notice.where, notice.sentence)
+
+    # --- the status line -------------------------------------------------------------------------------
+
+    def status_line(self):
+        """fps, sound load, drop-outs, last edit, last error."""
+        vm, output = self.live.vm, self.live.output
+        return (
+            f"{self.fps:5.1f} fps · sound {100 * vm.load:3.0f} % · {output.underruns} drop-outs · "
+            f"edit: {self.last_edit} · error: {self.last_error}"
+        )
+
+    def _status(self):
+        self.stage.send_clock(*self._clock())
+        if not sys.stderr.isatty():
+            return
+        import shutil
+
+        line = self.status_line()[: shutil.get_terminal_size().columns - 1]
+        if line != self._status_shown:
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+            self._status_shown = line
+
+    def _clock(self):
+        host_s, sample, per_second = self.live.output.playhead.line(time.perf_counter())
+        return host_s, sample, per_second, self.patch.rates.sample
+
+    def _closing_line(self):
+        output = self.live.output
+        self.say(
+            "played",
+            f"{self.machine.k / self.patch.rates.tick:.1f} s, {output.underruns} drop-outs "
+            f"({output.missing} frames), {self.live.vm.late_ticks} late ticks, "
+            f"{self.stage.restarts} restarts of the stage",
+        )

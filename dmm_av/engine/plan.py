@@ -1,0 +1,397 @@
+"""From a network to what its engines run: the signal graph, the drawing, the tree neurons. No device, no clock.
+
+A plan holds indices only. Changing a weight never makes a new plan: `Plan.weights` says where in each engine
+the weight of an entry stands.
+"""
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+
+from dmm_av.engine.drawing import Component, Drawing, Pass, Row, Term
+from dmm_av.engine.settle import settle
+from dmm_av.engine.signal_plan import SignalGraph, SignalNode, SignalTerm
+from dmm_av.network.network import BUILT_IN
+from dmm_av.streams.kinds import Kind
+from dmm_av.streams.linear import RowSums
+
+PICTURE_KINDS = (Kind.IMAGE, Kind.MATRIX)
+NUMBER_SOURCES = (Kind.NUMBER, Kind.VVALUE)
+
+
+def seed_of(patch_seed, name):
+    """The seed of a neuron's randomness: depends on the patch's seed and the neuron's name only."""
+    return int.from_bytes(blake2b(f"{patch_seed}/{name}".encode(), digest_size=7).digest(), "big")
+
+
+@dataclass(frozen=True)
+class TreeNode:
+    """A tree neuron: components as (activation, coefficient entry or None), inputs by name."""
+
+    name: str
+    components: tuple
+    inputs: tuple
+
+
+@dataclass
+class Plan:
+    """Everything the engines need of one structure of the network.
+
+    signal_keys     {entry: None}: entries that are terms of the signal graph
+    externals       [(from, output, *branches)]: numbers that the tree side gives to the signal side
+    exports         {(name, output): index into the signal side's numbers}
+    trees           [TreeNode]
+    drawing         the `Drawing`
+    numbers         [(from, output, *branches)] that the picture side reads, in the order of the number vector
+    rows            `RowSums` from that vector to the first slots of `FrameValues.values`
+    row_terms       {entry: position in rows.weights}
+    weight_slots    {entry: slot in values}
+    sentences       what a player should know: cycles that cost a step, contributions that count as zero
+    """
+
+    graph: SignalGraph
+    signal_keys: dict
+    externals: list
+    exports: dict
+    trees: list
+    tree_sources: list
+    drawing: Drawing
+    numbers: list
+    rows: RowSums
+    row_terms: dict
+    weight_slots: dict
+    tree_passes: dict
+    sentences: list = field(default_factory=list)
+
+
+class _Planner:
+    """Reads one network once; its parts are read off in order."""
+
+    def __init__(self, network, patch):
+        self.network = network
+        self.patch = patch
+        self.sentences = []
+        self.sides = {}
+        for name in network.names():
+            activations = network.activations(name)
+            if activations:
+                side = activations[0].side
+                self.sides[name] = "signal" if name in ("speakers", "transport", "one") else side
+
+    def terms_of(self, name, port):
+        """[(entry, weight)] of one input, by source and output in code point order."""
+        row = self.network.matrix.row(name, port)
+        return sorted(row.items(), key=lambda item: item[0][2:])
+
+    def source_kind(self, entry):
+        """The kind at the source of an entry, None where nothing flows."""
+        if entry[2] not in self.sides:
+            return None
+        return self.network.kind_of_source(entry)
+
+    def setting_pairs(self, name):
+        """Settings of a neuron with the declared defaults filled in."""
+        own = self.network.settings.get(name, {})
+        found = {}
+        for activation in self.network.activations(name):
+            for setting in activation.settings.values():
+                found[setting.name] = own.get(setting.name, setting.default)
+        return found
+
+    # --- signal ------------------------------------------------------------------------------------
+
+    def signal(self):
+        network = self.network
+        nodes, outputs_of, mixes = [], {}, []
+        for name in network.names():
+            if self.sides.get(name) != "signal" or name == "one":
+                continue
+            mixture = network.mixture(name)
+            plain = len(mixture) == 1 and next(iter(mixture.values())) == 1.0
+            parts = []
+            for activation_name in mixture:
+                activation = network.library.get(activation_name)
+                if activation is None or (activation.side != "signal" and name not in BUILT_IN):
+                    continue
+                families = {
+                    family: self._family_count(name, family) for family in activation.notes.get("families", ())
+                }
+                label = name if plain else f"{name}|{activation.name}"
+                nodes.append(
+                    SignalNode(
+                        label, activation, self.setting_pairs(name), seed_of(self.patch.seed, label), families
+                    )
+                )
+                parts.append((len(nodes) - 1, activation))
+            if plain:
+                for index, activation in parts:
+                    for output in self._flat_outputs(activation):
+                        outputs_of[(name, output)] = (index, output)
+            else:
+                mixes.append((name, parts))
+        mix_terms = []
+        for name, parts in mixes:
+            self._mix(nodes, name, parts, outputs_of, mix_terms)
+        return nodes, outputs_of, mix_terms
+
+    def _flat_outputs(self, activation):
+        return activation.notes.get("flat_outputs") or tuple(activation.outputs)
+
+    def _family_count(self, name, family):
+        numbers = [
+            int(port.partition("/")[2])
+            for port in self.network.matrix.inputs.get(name, ())
+            if port.startswith(family + "/") and port.partition("/")[2].isdigit()
+        ]
+        return max(numbers, default=0)
+
+    def _mix(self, nodes, name, parts, outputs_of, mix_terms):
+        """A mixture's output is the sum of its components, their coefficients being weights like any other."""
+        outputs = list(dict.fromkeys(o for _, activation in parts for o in self._flat_outputs(activation)))
+        for output in outputs:
+            audio = any(a.outputs[output].kind == Kind.AUDIO for _, a in parts if output in a.outputs)
+            product = self.network.library["product~" if audio else "product"]
+            label = f"{name}|{output}"
+            nodes.append(SignalNode(label, product, {}, seed_of(self.patch.seed, label), {}))
+            mixer = len(nodes) - 1
+            outputs_of[(name, output)] = (mixer, "out")
+            mix_terms.append(SignalTerm(mixer, "b", ("one",), 1.0, None))
+            for index, activation in sorted(parts, key=lambda part: part[1].name):
+                if output in self._flat_outputs(activation):
+                    entry = (name, "activation", "library", activation.name)
+                    weight = self.network.matrix.weight(entry)
+                    mix_terms.append(SignalTerm(mixer, "a", ("node", index, output), weight, entry))
+
+    def signal_terms(self, nodes, outputs_of):
+        terms, externals = [], {}
+        for index, node in enumerate(nodes):
+            name = node.name.partition("|")[0]
+            if "|" in node.name and node.name.partition("|")[2] not in self.network.library:
+                continue
+            if "|" in node.name and not self._is_component(node):
+                continue
+            ports = [*node.activation.inputs]
+            for family, count in node.families.items():
+                ports.remove(family)
+                ports += [f"{family}/{number}" for number in range(1, count + 1)]
+            for port in ports:
+                for entry, weight in self.terms_of(name, port):
+                    source = self._signal_source(entry, outputs_of, externals)
+                    if source is not None:
+                        terms.append(SignalTerm(index, port, source, weight, entry))
+        return terms, externals
+
+    @staticmethod
+    def _is_component(node):
+        return node.name.partition("|")[2] == node.activation.name
+
+    def _signal_source(self, entry, outputs_of, externals):
+        kind = self.source_kind(entry)
+        if kind is None or kind in PICTURE_KINDS or kind == Kind.SAMPLES:
+            return None
+        if entry[2] == "one":
+            return ("one",)
+        found = outputs_of.get((entry[2], "/".join(entry[3:])))
+        if found is not None:
+            return ("node", *found)
+        if self.sides[entry[2]] == "signal":
+            return None
+        return ("external", externals.setdefault(entry[2:], len(externals)))
+
+    # --- trees -------------------------------------------------------------------------------------
+
+    def trees(self):
+        network = self.network
+        found, sources = [], {}
+        for name in network.names():
+            if self.sides.get(name) != "tree":
+                continue
+            mixture = network.mixture(name)
+            plain = len(mixture) == 1 and next(iter(mixture.values())) == 1.0
+            components = tuple(
+                (network.library[one], None if plain else (name, "activation", "library", one))
+                for one in mixture
+                if network.library.get(one) is not None
+            )
+            ports = {port: network.input(name, port) for port in network.matrix.inputs.get(name, ())}
+            inputs = tuple(port for key, port in ports.items() if port is not None and key != "activation")
+            found.append(TreeNode(name, components, inputs))
+            for entry in network.matrix.entries_of(name):
+                sources[entry[2]] = None
+        for port in ("accum", "delta"):
+            for entry in network.matrix.rows.get(("self", port), ()):
+                sources[entry[2]] = None
+        return found, sources
+
+    # --- pictures ----------------------------------------------------------------------------------
+
+    def pictures(self, version):
+        network = self.network
+        names = [name for name in network.names() if self.sides.get(name) == "picture"]
+        index = {name: i for i, name in enumerate(names)}
+        edges, entries = [], []
+        for name in names:
+            for port in network.matrix.inputs.get(name, ()):
+                declared = network.input(name, port)
+                for entry in network.matrix.rows[(name, port)]:
+                    if entry[2] in index and self.source_kind(entry) in PICTURE_KINDS:
+                        edges.append((index[entry[2]], index[name], bool(declared and declared.delayed)))
+                        entries.append(entry)
+        settled = settle(len(names), edges, strict=self.patch.rates.hops == "strict")
+        previous = {entry: reads for entry, reads in zip(entries, settled.previous, strict=True)}
+        for loop in settled.loops:
+            self._name_loop([names[i] for i in loop])
+        seen = self._visible(names, index, edges, settled)
+        order = [names[i] for level in settled.levels for i in level if i in seen]
+        return order, previous
+
+    def _visible(self, names, index, edges, settled):
+        """Indices of pictures that the screen, a readback or a loop can see."""
+        sources = [[] for _ in names]
+        for source, target, _ in edges:
+            sources[target].append(source)
+        waiting = [index[e[2]] for e in self.network.matrix.rows.get(("screen", "image"), ()) if e[2] in index]
+        for name, i in index.items():
+            if any(o.kind == Kind.NUMBER for a in self.network.activations(name) for o in a.outputs.values()):
+                waiting.append(i)
+        waiting += [i for tangle in settled.tangles for i in tangle]
+        seen = set()
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                waiting += sources[node]
+        return seen
+
+    def _name_loop(self, names):
+        self.sentences.append(
+            f"The loop through {', '.join(names[:6])}{' …' if len(names) > 6 else ''} has no delayed input: "
+            "each hop in it costs one step."
+        )
+
+    def drawing(self, version):
+        """The drawing, with the bookkeeping that fills its values."""
+        network = self.network
+        order, previous = self.pictures(version)
+        numbers, sums, slots = {}, [], {}
+        row_terms, weight_slots, tree_passes = {}, {}, {}
+        pending = []  # (name, port) -> Row built once slots are known
+        coefficient_rows = []
+        for name in [*order, "screen"]:
+            components, matrix_inputs = self._components(name)
+            ports = list(dict.fromkeys(p for a in components for p in a.inputs))
+            for port in ports:
+                declared = network.input(name, port)
+                if declared.kind == Kind.VVALUE:
+                    tree_passes[name] = port
+                    continue
+                row, terms = [], []
+                for entry, weight in self.terms_of(name, port):
+                    kind = self.source_kind(entry)
+                    if kind in PICTURE_KINDS and self.sides.get(entry[2]) == "picture":
+                        terms.append((entry, weight, str(kind)))
+                    elif kind in NUMBER_SOURCES:
+                        row_terms[entry] = (len(sums), len(row))
+                        row.append((numbers.setdefault(entry[2:], len(numbers)), weight))
+                pending.append((name, port, len(sums), terms))
+                sums.append(row)
+            mixture = network.mixture(name)
+            if name != "screen" and not (len(mixture) == 1 and next(iter(mixture.values())) == 1.0):
+                coefficient_rows += [(name, a) for a in components]
+        slot = len(sums)
+        built = {}
+        for name, port, constant, terms in pending:
+            row = []
+            for entry, _weight, kind in terms:
+                weight_slots[entry] = slot
+                row.append(Term(entry[2], entry[3], kind, slot, previous.get(entry, False)))
+                slot += 1
+            built.setdefault(name, []).append(Row(port, constant, tuple(row)))
+        for name, activation in coefficient_rows:
+            weight_slots[(name, "activation", "library", activation.name)] = slot
+            slots[(name, activation.name)] = slot
+            slot += 1
+        flat = RowSums(sums)
+        row_terms = {entry: int(flat.starts[row]) + position for entry, (row, position) in row_terms.items()}
+        passes = tuple(self._pass(name, built.get(name, []), slots) for name in order)
+        (screen,) = built.get("screen", [Row("image", 0)])
+        readbacks = tuple(
+            name
+            for name in order
+            if any(o.kind == Kind.NUMBER for a in network.activations(name) for o in a.outputs.values())
+        )
+        drawing = Drawing(
+            version,
+            tuple(self.patch.size),
+            float(self.patch.limit),
+            passes,
+            screen,
+            self.setting_pairs("screen")["show"],
+            readbacks,
+        )
+        return drawing, numbers, flat, row_terms, weight_slots, tree_passes, slot
+
+    def _components(self, name):
+        found = [a for a in self.network.activations(name)]
+        return found, any(a.outputs and next(iter(a.outputs.values())).kind == Kind.MATRIX for a in found)
+
+    def _pass(self, name, rows, slots):
+        activations = self.network.activations(name)
+        components = tuple(Component(a.name, slots.get((name, a.name), -1)) for a in activations)
+        kinds = {str(o.kind) for a in activations for o in a.outputs.values()}
+        kind = "matrix" if "matrix" in kinds else "image"
+        settings = tuple(sorted(self.setting_pairs(name).items(), key=lambda pair: pair[0]))
+        return Pass(name, components, tuple(rows), settings, seed_of(self.patch.seed, name), kind)
+
+
+def build_plan(network, patch, version=0):
+    """The plan of a network.
+
+    patch   gives rates, size, seed and limit
+    """
+    planner = _Planner(network, patch)
+    nodes, outputs_of, mix_terms = planner.signal()
+    terms, externals = planner.signal_terms(nodes, outputs_of)
+    exports = [
+        (name, output, index, own)
+        for (name, output), (index, own) in outputs_of.items()
+        if nodes[index].activation.side == "signal" and _is_number(nodes[index].activation, own)
+    ]
+    terms = sorted([*terms, *mix_terms], key=lambda term: term.target)
+    graph = SignalGraph(
+        nodes=tuple(nodes),
+        terms=tuple(terms),
+        externals=tuple(externals),
+        exports=tuple((index, own) for _, _, index, own in exports),
+        strict=patch.rates.hops == "strict",
+        sample_rate=patch.rates.sample,
+        tick_rate=patch.rates.tick,
+    )
+    trees, tree_sources = planner.trees()
+    drawing, numbers, rows, row_terms, weight_slots, tree_passes, slots = planner.drawing(version)
+    values = np.zeros(slots, np.float64)
+    for entry, slot in weight_slots.items():
+        values[slot] = network.matrix.weight(entry)
+    plan = Plan(
+        graph=graph,
+        signal_keys={term.key: None for term in terms if term.key is not None},
+        externals=list(externals),
+        exports={(name, output): i for i, (name, output, _, _) in enumerate(exports)},
+        trees=trees,
+        tree_sources=list(tree_sources),
+        drawing=drawing,
+        numbers=list(numbers),
+        rows=rows,
+        row_terms=row_terms,
+        weight_slots=weight_slots,
+        tree_passes=tree_passes,
+        sentences=planner.sentences,
+    )
+    plan.values = values
+    return plan
+
+
+def _is_number(activation, output):
+    declared = activation.outputs.get(output) or activation.outputs.get(output.partition("/")[0])
+    return declared is not None and declared.kind in NUMBER_SOURCES

@@ -1,0 +1,877 @@
+"""The compiled heart of the signal VM: one tick of sound and numbers, for ever, without the interpreter.
+
+Everything is words behind addresses, laid out by signal_plan.py and signal_vm.py; the constants below name the
+places. A *pair* is two float64: the value in the newest state and in the one before. Weights, externals and number
+outputs are pairs, so that a block of sound can run linearly from the one to the other.
+
+Nothing here raises, allocates or waits, but for the live loop, which sleeps while the ring is full.
+"""
+
+from numba import njit
+
+from dmm_av.engine.native import (
+    float32_pointer,
+    float64_pointer,
+    host_nanoseconds,
+    int64_pointer,
+    load_acquire,
+    sleep_microseconds,
+    store_release,
+)
+from dmm_av.engine.ring import READ, RING, SIZE, WRITTEN
+from dmm_av.engine.speakers import render_stage
+from dmm_av.engine.step_code import call_loops
+from dmm_av.engine.step_compiler import BLOCK, CONSTANT, CONSTANTS, LANES
+from dmm_av.streams.dsp import bits_of
+
+# --- Words of the VM; those that two threads write are 64 bytes apart ---------------------------------
+TICK = 0  # the next tick to be rendered = the newest state; stored with release
+PUBLISHED = 8  # all commands for ticks up to this one have been posted
+STOP = 16
+COMMANDS_WRITTEN = 24
+COMMANDS_READ = 32
+COMMANDS = 40  # address of the ring of commands
+COMMAND_MASK = 41
+PLAN = 42
+NEXT_PLAN = 43  # takes over in the tick after a swap that fades something out
+CHANGED = 44  # address of the list of pairs that were set since the last block
+CHANGED_COUNT = 45
+CHANGED_ROOM = 46
+EVENTS = 47
+EVENT_COUNT = 48  # stored with release
+TICK_RATE = 49
+STAGE = 50  # address of what the speakers' end keeps
+LAGS = 51
+LAG_COUNT = 52
+FILL = 53  # live: frames that the ring should hold
+SLACK = 54  # live: below this many frames a tick is rendered although it is not published
+BLOCKS = 55  # blocks rendered since the start
+LOAD = 56  # float: share of real time spent in rendering, smoothed
+HISTORY = 57  # address of (tick, plan id) of the last states
+STAGE_ROWS = 58  # address of three rows of a block: left, right, both
+LIVE = 59  # 1 while the live loop runs
+BUSY = 60  # ns spent in rendering
+VM_WORDS = 64
+
+EVENT_ROOM = 4096  # events kept; each (tick, neuron id)
+LAG_ROOM = 4096
+HISTORY_TICKS = 256
+
+# --- Commands: tick, what, address, value ---------------------------------------------------------------
+COMMAND_WORDS = 4
+SET = 1  # a pair's new value
+BATCH = 2  # address and count of (pair, value, jump)
+SWAP = 3  # plan, or 0; next plan
+RESET = 4  # a neuron's block
+
+# --- Words of a plan ------------------------------------------------------------------------------------
+BLOCK_SIZE = 0
+PADDED = 1  # block size rounded up to whole vectors
+ROW_BYTES = 2  # distance between rows
+SLOTS = 3  # per input: first and last control term, first and last audio term
+SLOT_COUNT = 4
+CONTROLS = 5  # control terms: address of the weight's pair, of the source's pair
+AUDIOS = 6  # audio terms: address of the weight's pair, of the row, index of the node
+CONTROL_NOW = 7  # per input: sum of its control terms, in the newest state
+CONTROL_BEFORE = 8  # … and in the state before
+NODES = 9
+NODE_COUNT = 10
+OPERATIONS = 11  # code, first, last
+OPERATION_COUNT = 12
+TILES = 13
+TANGLES = 14
+RAMP = 15  # (t + 1) / B
+ROOM = 16  # rows for the inputs of one node
+TILE_X = 17
+TILE_Y = 18
+TILE_STATE = 19
+TILE_FLAGS = 20
+MEMBERS = 21  # indices of nodes, tile after tile
+NUMBERS = 22  # number nodes in settled order
+NUMBER_COUNT = 23
+NUMBER_TERMS = 24  # address of the weight, of the value
+NUMBER_SLOTS = 25  # first and last number term
+EXPORTS = 26  # addresses of the values to be exported
+EXPORT_COUNT = 27
+EXPORT_HISTORY = 28
+PLAN_ID = 29
+SPEAKERS = 30  # first slot of left, right, both; -1 without
+COLUMNS = 31  # nodes whose sample before the block is read
+COLUMN_COUNT = 32
+PLAN_WORDS = 40
+
+SLOT_WORDS = 4
+CONTROL_WORDS = 2
+AUDIO_WORDS = 3
+OPERATION_WORDS = 3
+RUN, TILE, TANGLE = 0, 1, 2
+
+# --- Words of a node in a plan ----------------------------------------------------------------------------
+KERNEL = 0
+FIRST_SLOT = 1
+SLOT_SPAN = 2
+ROWS = 3  # address of its first row
+KEPT = 4  # address of what it keeps (its block)
+RECORD = 5  # address of the record for its loops
+OUTPUTS = 6
+LISTENS = 7  # 1: its outputs are numbers
+INPUTS = 8  # address of room for the addresses of its inputs
+VALUES = 9  # number nodes: address of its inputs' values
+RESULTS = 10  # number nodes: address of room for its outputs
+NODE_WORDS = 12
+
+# --- Words of what a neuron keeps -------------------------------------------------------------------------
+MUTED_UNTIL = 0  # tick; 0: sounds
+STRIKES = 1
+TEMPLATE = 2  # address of its state words at the beginning
+WORDS = 3
+KEPT_OUTPUTS = 4
+MEMORIES = 5
+FIRST_MEMORY = 6
+FIRST_FLOAT = 7
+FLOATS = 8
+NEURON_ID = 9
+KEPT_HEADER = 16  # then a pair per output, then the state words
+FOREVER = 1 << 60
+MOST_STRIKES = 3
+
+# --- Words of a tile: neurons of one activation that run side by side ---------------------------------------
+TILE_KERNEL = 0
+TILE_RECORD = 1
+TILE_FIRST = 2  # in MEMBERS
+TILE_COUNT = 3
+TILE_LANES = 4
+TILE_SLOTS = 5
+TILE_OUTPUTS = 6
+TILE_STATE_WORDS = 7
+TILE_WORDS = 8
+
+# --- Words of a tangle: neurons in a cycle, one sample at a time ---------------------------------------------
+GROUPS = 0  # address
+GROUP_COUNT = 1
+POSITIONS = 2  # address: slot at every place of X, or -1
+POSITION_COUNT = 3
+X_NOW = 4
+X_BASE = 5
+VARYING = 6  # address of room for the places that vary from outside
+VARYING_ROWS = 7
+LINES = 8  # inside rows: place, first and last term
+INSIDE = 9  # address of the source's place in Y per inside term (less than 0: the sample before)
+INSIDE_COUNT = 10
+INSIDE_PAIRS = 11  # address of addresses of the weights' pairs
+INSIDE_WEIGHT = 12
+INSIDE_SLOPE = 13
+Y_ROWS = 14  # address of B + 1 rows, one per sample
+Y_WIDTH = 15
+TANGLE_FIRST = 16  # in MEMBERS
+TANGLE_COUNT = 17
+PLACES = 18  # per member: place of its first output in Y, distance to the next, lane, group
+TANGLE_WORDS = 20
+
+GROUP_KERNEL = 0
+GROUP_RECORD = 1
+GROUP_LANES = 2
+GROUP_X = 3
+GROUP_Y = 4
+GROUP_FIRST_LINE = 5
+GROUP_LAST_LINE = 6
+GROUP_STATE = 7
+GROUP_FLAGS = 8
+GROUP_STATE_WORDS = 9
+GROUP_STRIDE = 10
+GROUP_WORDS = 12
+
+_O = {"nogil": True, "error_model": "numpy", "cache": True}
+
+
+# --- Muting -------------------------------------------------------------------------------------------------
+
+
+@njit(**_O)
+def refresh(kept):
+    """Puts a neuron's state back to its beginning."""
+    k = int64_pointer(kept)
+    template = int64_pointer(k[TEMPLATE])
+    state = int64_pointer(kept + 8 * (KEPT_HEADER + 2 * k[KEPT_OUTPUTS]))
+    for i in range(k[WORDS]):
+        state[i] = template[i]
+    for m in range(k[MEMORIES]):
+        line = int64_pointer(state[k[FIRST_MEMORY] + 3 * m])
+        for i in range(state[k[FIRST_MEMORY] + 3 * m + 2] + 1):
+            line[i] = 0
+    outputs = float64_pointer(kept + 8 * KEPT_HEADER)
+    for i in range(2 * k[KEPT_OUTPUTS]):
+        outputs[i] = 0.0
+
+
+@njit(**_O)
+def strike(vm, kept):
+    """Mutes a neuron that was not finite: for a second, three times, then until an edit."""
+    v = int64_pointer(vm)
+    k = int64_pointer(kept)
+    if k[MUTED_UNTIL] != 0:
+        return
+    k[STRIKES] += 1
+    k[MUTED_UNTIL] = v[TICK] + 1 + v[TICK_RATE] if k[STRIKES] <= MOST_STRIKES else FOREVER
+    refresh(kept)
+    events = int64_pointer(v[EVENTS])
+    place = v[EVENT_COUNT] % EVENT_ROOM
+    events[2 * place] = v[TICK]
+    events[2 * place + 1] = k[NEURON_ID]
+    store_release(vm + 8 * EVENT_COUNT, v[EVENT_COUNT] + 1)
+
+
+@njit(**_O)
+def is_muted(vm, kept):
+    """Whether a neuron is silent in this tick; wakes it when its time has come."""
+    k = int64_pointer(kept)
+    until = k[MUTED_UNTIL]
+    if until == 0:
+        return False
+    if until != FOREVER and int64_pointer(vm)[TICK] >= until:
+        k[MUTED_UNTIL] = 0
+        return False
+    return True
+
+
+# --- Down movement: sums of rows ------------------------------------------------------------------------------
+
+
+@njit(**_O)
+def is_finite_row(row, n):
+    x = float64_pointer(row)
+    found = 0
+    for t in range(n):
+        found |= bits_of(x[t] - x[t])
+    return found == 0
+
+
+@njit(**_O)
+def clear_rows(row, distance, rows, n):
+    for o in range(rows):
+        x = float64_pointer(row + o * distance)
+        for t in range(n):
+            x[t] = 0.0
+
+
+@njit(**_O)
+def blame(vm, plan, first, last):
+    """Mutes the sources among some audio terms that are not finite; returns whether there were any."""
+    p = int64_pointer(plan)
+    audios = int64_pointer(p[AUDIOS])
+    nodes = p[NODES]
+    found = False
+    for j in range(first, last):
+        if not is_finite_row(audios[AUDIO_WORDS * j + 1], p[BLOCK_SIZE]):
+            node = int64_pointer(nodes + 8 * NODE_WORDS * audios[AUDIO_WORDS * j + 2])
+            strike(vm, node[KEPT])
+            for o in range(node[OUTPUTS]):
+                row = float64_pointer(node[ROWS] + o * p[ROW_BYTES])
+                for t in range(-1, p[BLOCK_SIZE]):
+                    row[t] = 0.0
+            found = True
+    return found
+
+
+@njit(**_O)
+def add_terms(plan, row, first, last, now, before):
+    """row = the control part, then the audio terms in their order."""
+    p = int64_pointer(plan)
+    n = p[PADDED]
+    audios = int64_pointer(p[AUDIOS])
+    ramp = float64_pointer(p[RAMP])
+    x = float64_pointer(row)
+    if now == before:
+        for t in range(n):
+            x[t] = now
+    else:
+        rise = now - before
+        for t in range(n):
+            x[t] = before + rise * ramp[t]
+    j = first
+    while j < last:
+        if j + 8 <= last:
+            steady = True
+            for i in range(j, j + 8):
+                w = float64_pointer(audios[AUDIO_WORDS * i])
+                steady &= w[0] == w[1]
+            if steady:
+                eight_terms(row, n, p[AUDIOS] + 8 * AUDIO_WORDS * j)
+                j += 8
+                continue
+        w = float64_pointer(audios[AUDIO_WORDS * j])
+        one_term(row, n, audios[AUDIO_WORDS * j + 1], w[1], w[0], p[RAMP])
+        j += 1
+
+
+@njit(**_O)
+def one_term(row, n, source, before, now, ramp_):
+    x = float64_pointer(row)
+    y = float64_pointer(source)
+    if now == before:
+        if now != 0.0:
+            for t in range(n):
+                x[t] += now * y[t]
+    else:
+        ramp = float64_pointer(ramp_)
+        rise = now - before
+        for t in range(n):
+            x[t] += (before + rise * ramp[t]) * y[t]
+
+
+@njit(**_O)
+def eight_terms(row, n, terms):
+    """Eight steady terms in one go; added one after the other, so the bits are those of single terms."""
+    a = int64_pointer(terms)
+    x = float64_pointer(row)
+    w0 = float64_pointer(a[0])[0]
+    w1 = float64_pointer(a[AUDIO_WORDS])[0]
+    w2 = float64_pointer(a[2 * AUDIO_WORDS])[0]
+    w3 = float64_pointer(a[3 * AUDIO_WORDS])[0]
+    w4 = float64_pointer(a[4 * AUDIO_WORDS])[0]
+    w5 = float64_pointer(a[5 * AUDIO_WORDS])[0]
+    w6 = float64_pointer(a[6 * AUDIO_WORDS])[0]
+    w7 = float64_pointer(a[7 * AUDIO_WORDS])[0]
+    y0 = float64_pointer(a[1])
+    y1 = float64_pointer(a[AUDIO_WORDS + 1])
+    y2 = float64_pointer(a[2 * AUDIO_WORDS + 1])
+    y3 = float64_pointer(a[3 * AUDIO_WORDS + 1])
+    y4 = float64_pointer(a[4 * AUDIO_WORDS + 1])
+    y5 = float64_pointer(a[5 * AUDIO_WORDS + 1])
+    y6 = float64_pointer(a[6 * AUDIO_WORDS + 1])
+    y7 = float64_pointer(a[7 * AUDIO_WORDS + 1])
+    for t in range(n):
+        s = x[t] + w0 * y0[t]
+        s += w1 * y1[t]
+        s += w2 * y2[t]
+        s += w3 * y3[t]
+        s += w4 * y4[t]
+        s += w5 * y5[t]
+        s += w6 * y6[t]
+        s += w7 * y7[t]
+        x[t] = s
+
+
+@njit(**_O)
+def is_constant(plan, slot):
+    """Whether an input has one value all over the block."""
+    p = int64_pointer(plan)
+    s = int64_pointer(p[SLOTS] + 8 * SLOT_WORDS * slot)
+    return (
+        s[2] == s[3] and float64_pointer(p[CONTROL_NOW])[slot] == float64_pointer(p[CONTROL_BEFORE])[slot]
+    )
+
+
+@njit(**_O)
+def sum_row(vm, plan, slot, row):
+    """The address of an input's row for this block: `row`, filled, or the only source's own row."""
+    p = int64_pointer(plan)
+    s = int64_pointer(p[SLOTS] + 8 * SLOT_WORDS * slot)
+    now = float64_pointer(p[CONTROL_NOW])[slot]
+    before = float64_pointer(p[CONTROL_BEFORE])[slot]
+    first, last = s[2], s[3]
+    n = p[BLOCK_SIZE]
+    if last == first + 1 and now == 0.0 and before == 0.0:
+        term = int64_pointer(p[AUDIOS] + 8 * AUDIO_WORDS * first)
+        w = float64_pointer(term[0])
+        if w[0] == 1.0 and w[1] == 1.0:
+            if not is_finite_row(term[1], n):
+                blame(vm, plan, first, last)
+            return term[1]
+    add_terms(plan, row, first, last, now, before)
+    if last > first and not is_finite_row(row, n):
+        blame(vm, plan, first, last)
+        add_terms(plan, row, first, last, now, before)
+        if not is_finite_row(row, n):
+            clear_rows(row, 0, 1, p[PADDED])
+    return row
+
+
+@njit(**_O)
+def sum_controls(plan):
+    """The control part of every audio input, in the newest state and in the one before."""
+    p = int64_pointer(plan)
+    slots = int64_pointer(p[SLOTS])
+    controls = int64_pointer(p[CONTROLS])
+    now = float64_pointer(p[CONTROL_NOW])
+    before = float64_pointer(p[CONTROL_BEFORE])
+    for slot in range(p[SLOT_COUNT]):
+        a = 0.0
+        b = 0.0
+        for j in range(slots[SLOT_WORDS * slot], slots[SLOT_WORDS * slot + 1]):
+            w = float64_pointer(controls[CONTROL_WORDS * j])
+            y = float64_pointer(controls[CONTROL_WORDS * j + 1])
+            a += w[0] * y[0]
+            b += w[1] * y[1]
+        now[slot] = a
+        before[slot] = b
+
+
+# --- Up movement: blocks ----------------------------------------------------------------------------------------
+
+
+@njit(**_O)
+def run_pure(vm, plan, first, last):
+    """Nodes without state, one after the other, each over the whole block."""
+    p = int64_pointer(plan)
+    n = p[BLOCK_SIZE]
+    padded = p[PADDED]
+    distance = p[ROW_BYTES]
+    for index in range(first, last):
+        node = int64_pointer(p[NODES] + 8 * NODE_WORDS * index)
+        if is_muted(vm, node[KEPT]):
+            clear_rows(node[ROWS], distance, node[OUTPUTS], padded)
+            continue
+        slot0 = node[FIRST_SLOT]
+        span = node[SLOT_SPAN]
+        constants = 0
+        for k in range(span):
+            if is_constant(plan, slot0 + k):
+                constants |= 1 << k
+        if constants == (1 << span) - 1:
+            call_loops(
+                node[KERNEL], CONSTANT, node[RECORD], p[CONTROL_NOW] + 8 * slot0, node[ROWS], n, padded
+            )
+        else:
+            inputs = int64_pointer(node[INPUTS])
+            for k in range(span):
+                inputs[k] = sum_row(vm, plan, slot0 + k, p[ROOM] + k * distance)
+            int64_pointer(node[RECORD])[CONSTANTS] = constants
+            call_loops(node[KERNEL], BLOCK, node[RECORD], node[INPUTS], node[ROWS], n, padded)
+        keep_last(plan, index)
+
+
+@njit(**_O)
+def keep_last(plan, index):
+    """Remembers a node's last sample of the block."""
+    p = int64_pointer(plan)
+    node = int64_pointer(p[NODES] + 8 * NODE_WORDS * index)
+    if node[LISTENS] == 0:
+        kept = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
+        for o in range(node[OUTPUTS]):
+            kept[2 * o] = float64_pointer(node[ROWS] + o * p[ROW_BYTES])[p[BLOCK_SIZE] - 1]
+
+
+@njit(**_O)
+def gather_state(kept, target, lane, stride):
+    """A neuron's state words into its lane."""
+    k = int64_pointer(kept)
+    state = int64_pointer(kept + 8 * (KEPT_HEADER + 2 * k[KEPT_OUTPUTS]))
+    words = int64_pointer(target)
+    for j in range(k[WORDS]):
+        words[j * stride + lane] = state[j]
+
+
+@njit(**_O)
+def scatter_state(vm, kept, source, lane, stride, flags):
+    """A lane's state words back to their neuron, or a strike if something is not finite."""
+    k = int64_pointer(kept)
+    if k[MUTED_UNTIL] != 0:
+        return
+    state = int64_pointer(kept + 8 * (KEPT_HEADER + 2 * k[KEPT_OUTPUTS]))
+    words = int64_pointer(source)
+    numbers = float64_pointer(source)
+    bad = int64_pointer(flags)[lane] != 0
+    for j in range(k[FIRST_FLOAT], k[FIRST_FLOAT] + k[FLOATS]):
+        value = numbers[j * stride + lane]
+        bad |= not abs(value) <= 1.7976931348623157e308
+    if bad:
+        strike(vm, kept)
+        return
+    for j in range(k[WORDS]):
+        state[j] = words[j * stride + lane]
+
+
+@njit(**_O)
+def run_tile(vm, plan, index):
+    """Neurons of one activation with state, side by side over the block."""
+    p = int64_pointer(plan)
+    n = p[BLOCK_SIZE]
+    distance = p[ROW_BYTES]
+    tile = int64_pointer(p[TILES] + 8 * TILE_WORDS * index)
+    members = int64_pointer(p[MEMBERS])
+    lanes = tile[TILE_LANES]
+    count = tile[TILE_COUNT]
+    flags = int64_pointer(p[TILE_FLAGS])
+    span = tile[TILE_SLOTS]
+    for lane in range(count):
+        node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tile[TILE_FIRST] + lane])
+        flags[lane] = 1 if is_muted(vm, node[KEPT]) else 0
+        gather_state(node[KEPT], p[TILE_STATE], lane, lanes)
+        slot0 = node[FIRST_SLOT]
+        for k in range(span):
+            target = float64_pointer(p[TILE_X] + 8 * (k * n * lanes + lane))
+            if is_constant(plan, slot0 + k):
+                value = float64_pointer(p[CONTROL_NOW])[slot0 + k]
+                for t in range(n):
+                    target[t * lanes] = value
+            else:
+                row = float64_pointer(sum_row(vm, plan, slot0 + k, p[ROOM]))
+                for t in range(n):
+                    target[t * lanes] = row[t]
+    words = int64_pointer(p[TILE_STATE])
+    for lane in range(count, lanes):
+        flags[lane] = 1
+        for j in range(tile[TILE_STATE_WORDS]):
+            words[j * lanes + lane] = 0
+        for k in range(span):
+            target = float64_pointer(p[TILE_X] + 8 * (k * n * lanes + lane))
+            for t in range(n):
+                target[t * lanes] = 0.0
+    call_loops(tile[TILE_KERNEL], LANES, tile[TILE_RECORD], p[TILE_X], p[TILE_Y], n, lanes)
+    for lane in range(count):
+        node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tile[TILE_FIRST] + lane])
+        bad = flags[lane] != 0
+        scatter_state(vm, node[KEPT], p[TILE_STATE], lane, lanes, p[TILE_FLAGS])
+        for o in range(tile[TILE_OUTPUTS]):
+            row = float64_pointer(node[ROWS] + o * distance)
+            source = float64_pointer(p[TILE_Y] + 8 * (o * n * lanes + lane))
+            if bad:
+                for t in range(n):
+                    row[t] = 0.0
+            else:
+                for t in range(n):
+                    row[t] = source[t * lanes]
+        keep_last(plan, members[tile[TILE_FIRST] + lane])
+
+
+# --- Up movement: cycles, one sample at a time --------------------------------------------------------------------
+
+
+@njit(**_O)
+def run_tangle(vm, plan, index):
+    """Neurons in a cycle: every sample is a small two-stroke cycle of its own."""
+    p = int64_pointer(plan)
+    n = p[BLOCK_SIZE]
+    distance = p[ROW_BYTES]
+    tangle = int64_pointer(p[TANGLES] + 8 * TANGLE_WORDS * index)
+    members = int64_pointer(p[MEMBERS])
+    width = tangle[Y_WIDTH]
+    places = int64_pointer(tangle[PLACES])
+    first_row = float64_pointer(tangle[Y_ROWS])
+    for m in range(tangle[TANGLE_COUNT]):
+        node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tangle[TANGLE_FIRST] + m])
+        group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * places[4 * m + 3])
+        lane = places[4 * m + 2]
+        int64_pointer(group[GROUP_FLAGS])[lane] = 1 if is_muted(vm, node[KEPT]) else 0
+        gather_state(node[KEPT], group[GROUP_STATE], lane, group[GROUP_STRIDE])
+        kept = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
+        for o in range(node[OUTPUTS]):
+            first_row[places[4 * m] + o * places[4 * m + 1]] = kept[2 * o]
+
+    # what comes from outside: constants stay in X, the rest is written sample by sample
+    now = float64_pointer(tangle[X_NOW])
+    base = float64_pointer(tangle[X_BASE])
+    slot_at = int64_pointer(tangle[POSITIONS])
+    varying = int64_pointer(tangle[VARYING])
+    varying_count = 0
+    for place in range(tangle[POSITION_COUNT]):
+        slot = slot_at[place]
+        if slot < 0:
+            continue
+        if is_constant(plan, slot):
+            value = float64_pointer(p[CONTROL_NOW])[slot]
+            now[place] = value
+            base[place] = value
+        else:
+            row = sum_row(vm, plan, slot, tangle[VARYING_ROWS] + varying_count * distance)
+            varying[2 * varying_count] = place
+            varying[2 * varying_count + 1] = row
+            varying_count += 1
+    weights = float64_pointer(tangle[INSIDE_WEIGHT])
+    slopes = float64_pointer(tangle[INSIDE_SLOPE])
+    pairs = int64_pointer(tangle[INSIDE_PAIRS])
+    steady = True
+    for j in range(tangle[INSIDE_COUNT]):
+        w = float64_pointer(pairs[j])
+        weights[j] = w[1]
+        slopes[j] = w[0] - w[1]
+        steady &= w[0] == w[1]
+
+    ramp = float64_pointer(p[RAMP])
+    for t in range(n):
+        y = tangle[Y_ROWS] + 8 * width * (t + 1)
+        for i in range(varying_count):
+            place = varying[2 * i]
+            value = float64_pointer(varying[2 * i + 1])[t]
+            now[place] = value
+            base[place] = value
+        for g in range(tangle[GROUP_COUNT]):
+            group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * g)
+            if steady:
+                add_inside(tangle[LINES], group[GROUP_FIRST_LINE], group[GROUP_LAST_LINE], base, now, y,
+                           tangle[INSIDE], tangle[INSIDE_WEIGHT])  # fmt: skip
+            else:
+                lines = int64_pointer(tangle[LINES])
+                sources = int64_pointer(tangle[INSIDE])
+                ys = float64_pointer(y)
+                for line in range(group[GROUP_FIRST_LINE], group[GROUP_LAST_LINE]):
+                    a = base[lines[3 * line]]
+                    for j in range(lines[3 * line + 1], lines[3 * line + 2]):
+                        a += (weights[j] + slopes[j] * ramp[t]) * ys[sources[j]]
+                    now[lines[3 * line]] = a
+            call_loops(
+                group[GROUP_KERNEL], LANES, group[GROUP_RECORD], group[GROUP_X], y + 8 * group[GROUP_Y],
+                1, group[GROUP_LANES],
+            )  # fmt: skip
+
+    for m in range(tangle[TANGLE_COUNT]):
+        node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tangle[TANGLE_FIRST] + m])
+        group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * places[4 * m + 3])
+        lane = places[4 * m + 2]
+        bad = int64_pointer(group[GROUP_FLAGS])[lane] != 0
+        scatter_state(vm, node[KEPT], group[GROUP_STATE], lane, group[GROUP_STRIDE], group[GROUP_FLAGS])
+        for o in range(node[OUTPUTS]):
+            row = float64_pointer(node[ROWS] + o * distance)
+            source = float64_pointer(tangle[Y_ROWS] + 8 * (places[4 * m] + o * places[4 * m + 1]))
+            for t in range(n):
+                row[t] = source[(t + 1) * width]
+        if not bad:
+            keep_last(plan, members[tangle[TANGLE_FIRST] + m])
+
+
+@njit(**_O)
+def add_inside(lines_, first, last, base, now, y_, sources_, weights_):
+    """The terms inside a cycle, for the inputs of one group."""
+    lines = int64_pointer(lines_)
+    sources = int64_pointer(sources_)
+    weights = float64_pointer(weights_)
+    y = float64_pointer(y_)
+    for line in range(first, last):
+        place = lines[3 * line]
+        a = base[place]
+        for j in range(lines[3 * line + 1], lines[3 * line + 2]):
+            a += weights[j] * y[sources[j]]
+        now[place] = a
+
+
+# --- Numbers --------------------------------------------------------------------------------------------------------
+
+
+@njit(**_O)
+def shift_numbers(plan):
+    """The newest state becomes the one before, for every neuron that gives numbers."""
+    p = int64_pointer(plan)
+    for index in range(p[NUMBER_COUNT]):
+        shift_pairs(p[NUMBERS] + 8 * NODE_WORDS * index)
+    for index in range(p[NODE_COUNT]):
+        node = p[NODES] + 8 * NODE_WORDS * index
+        if int64_pointer(node)[LISTENS] == 1:
+            shift_pairs(node)
+            heard = float64_pointer(int64_pointer(node)[KEPT] + 8 * KEPT_HEADER)
+            for o in range(int64_pointer(node)[OUTPUTS]):
+                value = float64_pointer(int64_pointer(node)[ROWS] + o * p[ROW_BYTES])[p[BLOCK_SIZE] - 1]
+                heard[2 * o] = value if abs(value) <= 1.7976931348623157e308 else 0.0
+
+
+@njit(**_O)
+def shift_pairs(node_):
+    node = int64_pointer(node_)
+    outputs = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
+    for o in range(node[OUTPUTS]):
+        outputs[2 * o + 1] = outputs[2 * o]
+
+
+@njit(**_O)
+def run_numbers(vm, plan):
+    """The number side of a tick, in settled order."""
+    p = int64_pointer(plan)
+    slots = int64_pointer(p[NUMBER_SLOTS])
+    terms = int64_pointer(p[NUMBER_TERMS])
+    for index in range(p[NUMBER_COUNT]):
+        node = int64_pointer(p[NUMBERS] + 8 * NODE_WORDS * index)
+        outputs = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
+        if is_muted(vm, node[KEPT]):
+            for o in range(node[OUTPUTS]):
+                outputs[2 * o] = 0.0
+            continue
+        values = float64_pointer(node[VALUES])
+        for k in range(node[SLOT_SPAN]):
+            slot = node[FIRST_SLOT] + k
+            a = 0.0
+            for j in range(slots[2 * slot], slots[2 * slot + 1]):
+                a += float64_pointer(terms[2 * j])[0] * float64_pointer(terms[2 * j + 1])[0]
+            values[k] = a if abs(a) <= 1.7976931348623157e308 else 0.0
+        flag = node[RESULTS] + 8 * node[OUTPUTS]
+        int64_pointer(flag)[0] = 0
+        call_loops(node[KERNEL], LANES, node[RECORD], node[VALUES], node[RESULTS], 1, 1)
+        results = float64_pointer(node[RESULTS])
+        for o in range(node[OUTPUTS]):
+            outputs[2 * o] = results[o]
+        if int64_pointer(flag)[0] != 0:
+            strike(vm, node[KEPT])
+
+
+# --- A tick ---------------------------------------------------------------------------------------------------------
+
+
+@njit(**_O)
+def set_pair(vm, pair, value):
+    v = int64_pointer(vm)
+    if not abs(value) <= 1.7976931348623157e308:
+        value = 0.0
+    float64_pointer(pair)[0] = value
+    if v[CHANGED_COUNT] < v[CHANGED_ROOM]:
+        int64_pointer(v[CHANGED])[v[CHANGED_COUNT]] = pair
+        v[CHANGED_COUNT] += 1
+
+
+@njit(**_O)
+def obey(vm, upto):
+    """Carries out the commands stamped with ticks up to `upto`."""
+    v = int64_pointer(vm)
+    written = load_acquire(vm + 8 * COMMANDS_WRITTEN)
+    read = v[COMMANDS_READ]
+    while read < written:
+        place = v[COMMANDS] + 8 * COMMAND_WORDS * (read & v[COMMAND_MASK])
+        command = int64_pointer(place)
+        if command[0] > upto:
+            break
+        what = command[1]
+        if what == SET:
+            set_pair(vm, command[2], float64_pointer(place)[3])
+        elif what == BATCH:
+            for i in range(command[3]):
+                one = command[2] + 24 * i
+                pair = int64_pointer(one)[0]
+                set_pair(vm, pair, float64_pointer(one)[1])
+                if int64_pointer(one)[2] == 1:
+                    float64_pointer(pair)[1] = float64_pointer(pair)[0]
+        elif what == SWAP:
+            v[PLAN] = command[2]
+            v[NEXT_PLAN] = command[3]
+        elif what == RESET:
+            kept = int64_pointer(command[2])
+            kept[MUTED_UNTIL] = 0
+            kept[STRIKES] = 0
+            refresh(command[2])
+        read += 1
+    store_release(vm + 8 * COMMANDS_READ, read)
+
+
+@njit(**_O)
+def render_tick(vm, upto):
+    """Makes state k + 1 from state k, and block k of the sound in the stage's rows.
+
+    upto   commands stamped later wait, though their tick has come (a lag of the other side)
+    """
+    v = int64_pointer(vm)
+    tick = v[TICK]
+    if v[NEXT_PLAN] != 0:
+        v[PLAN] = v[NEXT_PLAN]
+        v[NEXT_PLAN] = 0
+    obey(vm, upto)
+    plan = v[PLAN]
+    rows = v[STAGE_ROWS]
+    if plan != 0:
+        p = int64_pointer(plan)
+        distance = p[ROW_BYTES]
+        n = p[BLOCK_SIZE]
+        sum_controls(plan)
+        columns = int64_pointer(p[COLUMNS])
+        for i in range(p[COLUMN_COUNT]):
+            node = int64_pointer(p[NODES] + 8 * NODE_WORDS * columns[i])
+            kept = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
+            for o in range(node[OUTPUTS]):
+                float64_pointer(node[ROWS] + o * distance)[-1] = kept[2 * o]
+        operations = int64_pointer(p[OPERATIONS])
+        for i in range(p[OPERATION_COUNT]):
+            what = operations[OPERATION_WORDS * i]
+            if what == RUN:
+                run_pure(vm, plan, operations[OPERATION_WORDS * i + 1], operations[OPERATION_WORDS * i + 2])
+            elif what == TILE:
+                run_tile(vm, plan, operations[OPERATION_WORDS * i + 1])
+            else:
+                run_tangle(vm, plan, operations[OPERATION_WORDS * i + 1])
+        if p[SPEAKERS] >= 0:
+            for side in range(3):
+                target = float64_pointer(rows + side * distance)
+                source = float64_pointer(sum_row(vm, plan, p[SPEAKERS] + side, p[ROOM]))
+                for t in range(n):
+                    target[t] = source[t]
+        else:
+            clear_rows(rows, distance, 3, n)
+        shift_numbers(plan)
+        run_numbers(vm, plan)
+        history = float64_pointer(p[EXPORT_HISTORY] + 8 * p[EXPORT_COUNT] * ((tick + 1) % HISTORY_TICKS))
+        exports = int64_pointer(p[EXPORTS])
+        for i in range(p[EXPORT_COUNT]):
+            history[i] = float64_pointer(exports[i])[0]
+    changed = int64_pointer(v[CHANGED])
+    for i in range(v[CHANGED_COUNT]):
+        pair = float64_pointer(changed[i])
+        pair[1] = pair[0]
+    v[CHANGED_COUNT] = 0
+    remembered = int64_pointer(v[HISTORY] + 16 * ((tick + 1) % HISTORY_TICKS))
+    remembered[0] = tick + 1
+    remembered[1] = int64_pointer(plan)[PLAN_ID] if plan != 0 else -1
+    store_release(vm + 8 * TICK, tick + 1)
+
+
+@njit(**_O)
+def run_ticks(vm, ticks, out, force, block, row_bytes):
+    """Offline: renders ticks while they are published; returns how many.
+
+    out     address of float32 stereo frames
+    force   renders unpublished ticks too
+    """
+    v = int64_pointer(vm)
+    done = 0
+    while done < ticks:
+        published = load_acquire(vm + 8 * PUBLISHED)
+        if published < v[TICK] and force == 0:
+            break
+        render_tick(vm, min(v[TICK], published))
+        render_stage(v[STAGE], v[STAGE_ROWS], row_bytes, block)
+        samples = float64_pointer(v[STAGE_ROWS])
+        right = float64_pointer(v[STAGE_ROWS] + row_bytes)
+        frames = float32_pointer(out + 8 * block * done)
+        for t in range(block):
+            frames[2 * t] = samples[t]
+            frames[2 * t + 1] = right[t]
+        v[BLOCKS] += 1
+        done += 1
+    return done
+
+
+@njit(**_O)
+def run_live(vm, ring_base, block, row_bytes, rate):
+    """Live: fills the ring until told to stop. Waits for the other side only while the ring has slack."""
+    v = int64_pointer(vm)
+    ring = int64_pointer(ring_base)
+    frames = float32_pointer(ring[RING])
+    mask = ring[SIZE] - 1
+    lags = int64_pointer(v[LAGS])
+    load = float64_pointer(vm)
+    block_ns = 1e9 * block / rate
+    while load_acquire(vm + 8 * STOP) == 0:
+        written = ring[WRITTEN]
+        held = written - load_acquire(ring_base + 8 * READ)
+        fill = load_acquire(vm + 8 * FILL)
+        if held + block > fill or held + block > ring[SIZE]:
+            sleep_microseconds(200 if held - fill < block else 1000)
+            continue
+        published = load_acquire(vm + 8 * PUBLISHED)
+        if published < v[TICK]:
+            if held >= load_acquire(vm + 8 * SLACK):
+                sleep_microseconds(100)
+                continue
+            place = v[LAG_COUNT] % LAG_ROOM
+            lags[2 * place] = v[TICK]
+            lags[2 * place + 1] = published
+            store_release(vm + 8 * LAG_COUNT, v[LAG_COUNT] + 1)
+        begun = host_nanoseconds()
+        render_tick(vm, min(v[TICK], published))
+        render_stage(v[STAGE], v[STAGE_ROWS], row_bytes, block)
+        left = float64_pointer(v[STAGE_ROWS])
+        right = float64_pointer(v[STAGE_ROWS] + row_bytes)
+        for t in range(block):
+            place = 2 * ((written + t) & mask)
+            frames[place] = left[t]
+            frames[place + 1] = right[t]
+        store_release(ring_base + 8 * WRITTEN, written + block)
+        spent = host_nanoseconds() - begun
+        v[BLOCKS] += 1
+        v[BUSY] += spent
+        load[LOAD] += 0.02 * (spent / block_ns - load[LOAD])
+    v[LIVE] = 0

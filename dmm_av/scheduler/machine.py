@@ -1,0 +1,623 @@
+"""The machine: the Python side of one network, tick by tick. Trees, Self, edits and what the engines are told.
+
+Tick k makes state k+1 from state k. Knows no device, no window and no wall clock; a driver calls `tick` when
+the signal side has finished tick k-1, and gives every frame to a stage. Sounds and numbers are computed by the
+signal VM, which takes what is posted here for tick k+1 once `publish(k + 1)` was said.
+"""
+
+import math
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dmm_av.engine.drawing import FrameValues
+from dmm_av.engine.plan import build_plan, seed_of
+from dmm_av.engine.signal_plan import build_plan as build_signal_plan
+from dmm_av.engine.step_compiler import is_compiled
+from dmm_av.errors import DmmError
+from dmm_av.network import edits as verb
+from dmm_av.network.network import AUTHORS, Network
+from dmm_av.network.patch import patch_group
+from dmm_av.network.reference import activation_prefix, parse_reference
+from dmm_av.network.self_neuron import SelfNeuron
+from dmm_av.streams.kinds import Kind
+from dmm_av.streams.linear import array_of_tree
+from dmm_av.streams.vvalue import difference, leaves, linear_combination, number_at, scaled, total
+
+READBACK_FRAMES = 2
+BEATS_PER_BAR = 4
+MOST_WAITING = 100_000
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence for the player: where it comes from and whether something failed."""
+
+    where: str
+    sentence: str
+    is_error: bool = True
+
+
+@dataclass
+class _Waiting:
+    """A group that waits for a grid line."""
+
+    group: verb.Group
+    due_beat: float
+
+
+class Machine:
+    """One running network.
+
+    patch     what it starts from
+    library   the register of activations
+    vm        the signal VM; the machine posts to it and reads numbers from it
+    """
+
+    def __init__(self, patch, library, vm):
+        self.patch = patch
+        self.library = library
+        self.vm = vm
+        self.k = 0
+        self.ticks_per_frame = patch.rates.tick // patch.rates.frame
+        self.network = Network(library)
+        self.self_neuron = SelfNeuron(self.network, patch.rates.tick)
+        self.outputs = {"one": {"out": 1.0}, "osc": {}, "edits": {}}
+        self.notices = deque(maxlen=1_000)
+        self.applied = deque(maxlen=10_000)
+        self._queue = deque()
+        self._ticking = threading.Lock()
+        self._at_full_gain = set()
+        self._pulses = []
+        self._must_replan = False
+        self._pending = []
+        self._waiting = []
+        self._preparing = []
+        self._tree_states = {}
+        self._failed = {}
+        self._readbacks = deque()
+        self._external_values = None
+        self._version = 0
+        self.plan = None
+        self._swapped_at = -1
+        self._former_exports = {}
+        self._matrix_sent = {}
+        self._rows_without = {}
+        self.tempo = 120.0
+        self._last_beat = 0.0
+        self.changed = None  # a listener: called with {entry: (before, after)} after each tick that changed W
+        self.prepare = None  # a driver may set it: prepare(activations, done) builds pieces off the tick path
+        self.self_neuron.begin(patch_group(patch))
+        self.self_neuron.network.matrix.freeze()
+        self.outputs["self"] = {"matrix": self.network.matrix.tree}
+        self._new_plan(0)
+        self._post_externals(0)
+        self.vm.publish(0)
+
+    # --- what others ask of it -----------------------------------------------------------------------
+
+    def submit(self, group, at_full_gain=False):
+        """Queues a group of edits; from any thread. It takes effect two ticks after the next one starts."""
+        if len(self._queue) > MOST_WAITING:
+            if group.reply:
+                group.reply("edit: too many edits are waiting; this one was left out. Send them more slowly.")
+            return
+        if at_full_gain:
+            self._at_full_gain.add(id(group))
+        self._queue.append(("group", group))
+
+    def hold(self, labels, value, pulse=False):
+        """Holds data that arrived over OSC on `osc.label/label…`; a pulse falls back to 0 after one tick."""
+        self._queue.append(("data", (tuple(labels), float(value), pulse)))
+
+    def replace_activations(self, activations):
+        """Layers newly built activations over those of the same names; rows and states that fit are kept."""
+        self._queue.append(("activations", activations))
+
+    def between_ticks(self, question):
+        """The result of `question()`, asked when no tick is under way; from any thread."""
+        with self._ticking:
+            return question()
+
+    def panic(self, on):
+        """Silence, or back."""
+        self.vm.panic(on)
+
+    def readback(self, frame, values):
+        """Numbers {pass: {output: value}} read from picture `frame`; they enter the state of frame + 2."""
+        self._readbacks.append((frame + READBACK_FRAMES, values))
+
+    def notice(self, where, sentence, is_error=True):
+        """Leaves a sentence for the player."""
+        self.notices.append(Notice(where, sentence, is_error))
+
+    @property
+    def drawing(self):
+        """What the stage is to draw now; its `version` tells whether it changed."""
+        return self.plan.drawing
+
+    def refresh(self):
+        """Takes over the numbers that the signal VM has made for the present state, in the plan's order."""
+        numbers = self.vm.numbers(self.k)
+        exports = self.plan.exports
+        if self.k == self._swapped_at:
+            former = self._former_exports
+            taken = [former.get(source, -1) for source in exports]
+            numbers = np.array([numbers[i] if 0 <= i < len(numbers) else 0.0 for i in taken])
+        self._numbers = numbers if len(numbers) == len(exports) else np.zeros(len(exports))
+
+    def check_reference(self, reference):
+        """Errors: a sentence for names that nothing answers to."""
+        self.network.source(reference, "watch")
+
+    def value(self, reference):
+        """The stream at a reference in the present state: a number, a tree, or None where there is none."""
+        return self._stream(self.network.source(reference, "watch"))
+
+    def streams_of(self, name):
+        """[(port, number)] of every number that flows out of a neuron now; trees give their leaves."""
+        found = [
+            (output, float(self._numbers[index]))
+            for (owner, output), index in self.plan.exports.items()
+            if owner == name
+        ]
+        for output, stream in self.outputs.get(name, {}).items():
+            if isinstance(stream, dict):
+                found += [("/".join((output, *map(str, path))), number) for path, number in leaves(stream)]
+            else:
+                found.append((output, float(stream)))
+        return found
+
+    def _stream(self, source):
+        name, *path = source
+        if not path:
+            return self.outputs.get(name, dict(self.streams_of(name)))
+        output, *branches = path
+        index = self.plan.exports.get((name, "/".join((output, *branches))))
+        if index is not None:
+            return float(self._numbers[index])
+        found = self.outputs.get(name, {}).get(output)
+        if found is None:
+            return None
+        for branch in branches:
+            found = found.get(branch, 0.0) if isinstance(found, dict) else 0.0
+        return found
+
+    # --- one tick ------------------------------------------------------------------------------------
+
+    def tick(self):
+        """Makes state k+1 of trees and Self, and posts to the signal VM what it needs for tick k+1."""
+        with self._ticking:
+            changes = self._tick()
+        self._answer(changes)
+
+    def _tick(self):
+        k = self.k
+        self.refresh()
+        self._follow_transport()
+        self._take_readbacks(k)
+        groups = self._drain()
+        streams = self._streams_for_trees()
+        following = self._run_trees(streams)
+        changes = self._resolve_self(streams)
+        self._pending = groups
+        following["one"] = self.outputs["one"]
+        following["osc"] = self.outputs["osc"]
+        following["edits"] = self._nominal(groups)
+        following["self"] = {"matrix": self.network.matrix.tree}
+        for name, numbers in self._picture_numbers.items():
+            following[name] = numbers
+        self.outputs = following
+        self._follow(changes, k + 1)
+        self._post_externals(k + 1)
+        self._report_signal_events()
+        self.k = k + 1
+        self.vm.publish(k + 1)
+        return changes
+
+    def _follow_transport(self):
+        beat_at = self.plan.exports.get(("transport", "beat"))
+        beat = float(self._numbers[beat_at]) if beat_at is not None else 0.0
+        per_tick = beat - self._last_beat
+        if per_tick > 0.0:
+            self.tempo = 60.0 * per_tick * self.patch.rates.tick
+        self._last_beat = beat
+
+    def _drain(self):
+        """The groups that leave `edits` in this tick; data is held at once."""
+        groups = []
+        for labels in self._pulses:
+            self._put_held(labels, 0.0)
+        self._pulses = []
+        for _ in range(len(self._queue)):
+            what, content = self._queue.popleft()
+            if what == "data":
+                self._hold(*content)
+            elif what == "activations":
+                for activation in content:
+                    self.library.add(activation, replace=True)
+                self._failed.clear()
+                self._must_replan = True
+            else:
+                self._sort_in(content, groups)
+        if self._waiting:
+            due = [waiting for waiting in self._waiting if self._last_beat >= waiting.due_beat]
+            self._waiting = [waiting for waiting in self._waiting if waiting not in due]
+            groups += [replace(waiting.group, at=None) for waiting in due]
+        if self._preparing:
+            groups += self._prepared()
+        return groups
+
+    def _sort_in(self, group, groups):
+        if group.at is not None:
+            try:
+                self._waiting.append(_Waiting(group, self._grid_line(group.at)))
+            except DmmError as error:
+                self._reply(group, str(error))
+            return
+        missing = self._unprepared(group)
+        if missing or self._names_of(group) & {n for _, names, _ in self._preparing for n in names}:
+            ready = threading.Event()
+            if missing:
+                self.prepare(missing, ready.set)
+            else:
+                ready.set()
+            self._preparing.append((group, self._names_of(group), ready))
+            return
+        groups.append(group)
+
+    def _prepared(self):
+        """Groups whose pieces are built, unless an earlier one that names the same neurons still waits."""
+        found, held = [], set()
+        still = []
+        for group, names, ready in self._preparing:
+            if ready.is_set() and not names & held:
+                found.append(group)
+            else:
+                held |= names
+                still.append((group, names, ready))
+        self._preparing = still
+        return found
+
+    def _unprepared(self, group):
+        if self.prepare is None:
+            return []
+        wanted = []
+        for edit in group.edits:
+            if isinstance(edit, verb.New | verb.Insert):
+                mixture = edit.activation if isinstance(edit.activation, dict) else {edit.activation: 1.0}
+                wanted += list(mixture)
+            elif isinstance(edit, verb.Set | verb.Add) and (prefix := activation_prefix(edit.to)):
+                wanted.append(prefix)
+        found = (self.library.get(name) for name in wanted)
+        return [a for a in found if a is not None and a.side == "signal" and not is_compiled(a)]
+
+    @staticmethod
+    def _names_of(group):
+        names = set()
+        for edit in group.edits:
+            for text in (getattr(edit, "name", None), getattr(edit, "to", None), getattr(edit, "source", None)):
+                if text:
+                    try:
+                        names.add(parse_reference(text, globs=True).name)
+                    except DmmError:
+                        continue
+        return names - {"one"}
+
+    def _grid_line(self, at):
+        grid = {"bar": float(BEATS_PER_BAR), "beat": 1.0}.get(at)
+        if grid is None:
+            try:
+                grid = float(at)
+            except (TypeError, ValueError):
+                grid = -1.0
+            if not 0.0 < grid < 10_000.0:
+                raise DmmError(f'at: `{at}` is no grid. Write "bar", "beat" or a number of beats.')
+        return (math.floor(self._last_beat / grid + 1e-9) + 1) * grid
+
+    def _hold(self, labels, value, pulse):
+        self._put_held(labels, value)
+        if pulse:
+            self._pulses.append(labels)
+
+    def _put_held(self, labels, value):
+        osc = self.outputs["osc"] = dict(self.outputs["osc"])
+        node = osc
+        for label in labels[:-1]:
+            child = node.get(label)
+            child = dict(child) if isinstance(child, dict) else ({} if child is None else {":number": child})
+            node[label] = child
+            node = child
+        if isinstance(node.get(labels[-1]), dict):
+            node[labels[-1]] = {**node[labels[-1]], ":number": value}
+        else:
+            node[labels[-1]] = value
+
+    def _take_readbacks(self, k):
+        """Picture numbers that enter the state k+1: that of frame n at the tick before its state."""
+        while self._readbacks and self._readbacks[0][0] * self.ticks_per_frame <= k + 1:
+            _, values = self._readbacks.popleft()
+            for name, numbers in values.items():
+                if name in self._picture_numbers:
+                    self._picture_numbers[name] = dict(numbers)
+
+    # --- trees ---------------------------------------------------------------------------------------
+
+    def _streams_for_trees(self):
+        """{neuron: {output: stream}} of state k, with the numbers that trees read."""
+        if not self._number_sources:
+            return self.outputs
+        streams = dict(self.outputs)
+        for name, ports in self._number_sources.items():
+            found = {}
+            for output, branch, index in ports:
+                if branch is None:
+                    found[output] = float(self._numbers[index])
+                else:
+                    found.setdefault(output, {})[branch] = float(self._numbers[index])
+            streams[name] = found
+        return streams
+
+    def _run_trees(self, streams):
+        following = {}
+        tree = self.network.matrix.tree
+        for node in self.plan.trees:
+            rows = tree.get(node.name, {})
+            inputs = {}
+            for port in node.inputs:
+                row = rows.get(port.name)
+                stream = linear_combination(row, streams) if row is not None else {}
+                inputs[port.name] = number_at(stream) if port.kind == Kind.NUMBER else stream
+            following[node.name] = self._up(node, inputs)
+        return following
+
+    def _up(self, node, inputs):
+        """The outputs of one tree neuron; one that fails is muted and named."""
+        results = {}
+        for activation, coefficient in node.components:
+            key = (node.name, activation.name)
+            if key in self._failed:
+                continue
+            try:
+                outputs = self._call(activation, key, inputs)
+            except Exception as error:  # whatever a user's function raises, the show goes on
+                self._failed[key] = error
+                self.notice(
+                    node.name,
+                    f"`{node.name}` ({activation.name}) is muted: {type(error).__name__}: {error}. "
+                    "Edit it to try again.",
+                )
+                continue
+            weight = 1.0 if coefficient is None else self.network.matrix.weight(coefficient)
+            for port, value in outputs.items():
+                part = value if weight == 1.0 else _scaled(weight, value)
+                results[port] = part if port not in results else total(results[port], part)
+        return results
+
+    def _call(self, activation, key, inputs):
+        parameters = activation.notes["parameters"]
+        arguments = {name: inputs.get(name, {}) for name in activation.inputs}
+        for name, port in activation.inputs.items():
+            if port.kind == Kind.NUMBER and name not in inputs:
+                arguments[name] = 0.0
+        if "ports" in parameters:
+            arguments["ports"] = {n: v for n, v in inputs.items() if n not in activation.inputs}
+        if "settings" in parameters:
+            own = self.network.settings.get(key[0], {})
+            arguments["settings"] = {n: own.get(n, s.default) for n, s in activation.settings.items()}
+        if "clock" in parameters:
+            arguments["clock"] = TreeClock(self.k, self.patch.rates.tick, seed_of(self.patch.seed, key[0]))
+        if activation.notes["stateful"]:
+            outputs, state = activation.body(**arguments, state=self._tree_states.get(key))
+            self._tree_states[key] = state
+        else:
+            outputs = activation.body(**arguments)
+        only = activation.only_output
+        if only is not None and not (isinstance(outputs, dict) and set(outputs) == {only}):
+            outputs = {only: outputs}
+        return outputs
+
+    # --- Self ----------------------------------------------------------------------------------------
+
+    def _resolve_self(self, streams):
+        matrix = self.network.matrix
+        gains = {author: matrix.weight(("self", "delta", "edits", author)) for author in AUTHORS}
+        for group in self._pending:
+            if id(group) in self._at_full_gain:
+                self._at_full_gain.discard(id(group))
+                self.self_neuron.exempt.add(id(group))
+        if self.network.settings.get("self", {}).get("free"):
+            return self._resolve_free(streams, gains)
+        deltas = []
+        rows = matrix.tree.get("self", {})
+        for port, left_out in (("accum", "self"), ("delta", "edits")):
+            row = rows.get(port)
+            if row and (len(row) > 1 or left_out not in row):
+                deltas.append(linear_combination({k: v for k, v in row.items() if k != left_out}, streams))
+        return self.self_neuron.resolve(self._pending, deltas, gains, self.tempo)
+
+    def _resolve_free(self, streams, gains):
+        """Self without protection: its loop weight is an ordinary weight."""
+        rows = self.network.matrix.tree.get("self", {})
+        delta = {k: v for k, v in rows.get("delta", {}).items() if k != "edits"}
+        sum_ = total(linear_combination(rows.get("accum", {}), streams), linear_combination(delta, streams))
+        return self.self_neuron.resolve(
+            self._pending, [difference(sum_ or {}, self.network.matrix.tree)], gains, self.tempo
+        )
+
+    def _nominal(self, groups):
+        """What neurons read on `edits`: the nominal deltas, computed only where somebody reads them."""
+        column = self.network.matrix.columns.get("edits", {})
+        if not groups or len(column) <= len(AUTHORS):
+            return {}
+        found = {}
+        for group in groups:
+            found[group.author] = total(found.get(group.author, {}), self.self_neuron.nominal(group))
+        return found
+
+    # --- telling the engines --------------------------------------------------------------------------
+
+    def _follow(self, changes, tick):
+        """Posts what changed: weights as data, a new structure as a new plan."""
+        for name in {entry[0] for entry in changes.entries} | changes.settings:
+            for key in [key for key in self._failed if key[0] == name]:
+                del self._failed[key]
+        if changes.structure or self._must_replan:
+            self._must_replan = False
+            for name in changes.removed:
+                if not self.network.is_active(name):
+                    self._drop_state(name)
+            self._new_plan(tick)
+            return
+        plan, weights = self.plan, self.network.matrix.weights
+        for entry in changes.entries:
+            weight = weights.get(entry, 0.0)
+            if entry in plan.signal_keys:
+                self.vm.post_weight(tick, self.vm.key_index(entry), weight)
+            position = plan.row_terms.get(entry)
+            if position is not None:
+                plan.rows.weights[position] = weight
+            slot = plan.weight_slots.get(entry)
+            if slot is not None:
+                plan.values[slot] = weight
+
+    def _drop_state(self, name):
+        for key in [key for key in self._tree_states if key[0] == name]:
+            del self._tree_states[key]
+
+    def _new_plan(self, tick):
+        self._version += 1
+        running = self.plan
+        former = running.sentences if running is not None else []
+        plan = build_plan(self.network, self.patch, self._version)
+        signal_plan = build_signal_plan(plan.graph, running.graph if running is not None else None)
+        self._former_exports = running.exports if running is not None else {}
+        self._swapped_at = tick
+        self.plan = plan
+        for sentence in plan.sentences:
+            if sentence not in former:
+                self.notice("plan", sentence, is_error=False)
+        exports = plan.exports
+        self._number_sources = {}
+        for (name, output), index in exports.items():
+            if name in plan.tree_sources:
+                port, _, branch = output.partition("/")
+                self._number_sources.setdefault(name, []).append((port, branch or None, index))
+        kept = getattr(self, "_picture_numbers", {})
+        self._picture_numbers = {name: kept.get(name, {}) for name in plan.drawing.readbacks}
+        self._picture_exports = np.array(
+            [exports.get((n[0], "/".join(n[1:])), -1) for n in plan.numbers], np.int64
+        ).reshape(-1)
+        self._picture_vector = np.zeros(len(plan.numbers), np.float64)
+        self._matrix_sent = {}
+        self._external_values = None
+        self.vm.post_swap(tick, signal_plan)
+
+    def _post_externals(self, tick):
+        externals = self.plan.externals
+        if not externals:
+            return
+        former = self._external_values or [None] * len(externals)
+        values = []
+        for index, source in enumerate(externals):
+            value = self._number(source)
+            values.append(value)
+            if value != former[index]:
+                self.vm.post_external(tick, self.vm.external_index(source), value)
+        self._external_values = values
+
+    def _number(self, source):
+        """The finite number at (neuron, output, *branches) on the Python side; 0 where there is none."""
+        name, *path = source
+        value = self.outputs.get(name)
+        if value is None:
+            return 0.0
+        value = number_at(value, tuple(path))
+        return value if math.isfinite(value) else 0.0
+
+    def _report_signal_events(self):
+        for tick, name, what in self.vm.events():
+            name = name.partition("|")[0]
+            self.notice(name, f"`{name}` became {what} at tick {tick} and is muted; it starts afresh in 1 s.")
+
+    def _answer(self, changes):
+        if changes.entries and self.changed is not None:
+            self.changed(changes.entries)
+        for group, sentence in changes.answers:
+            if sentence is None:
+                self.applied.append((self.k, group))
+            else:
+                self.notice("edit", sentence)
+            self._reply(group, sentence)
+        for sentence in changes.sentences:
+            self.notice("self", sentence)
+
+    def _reply(self, group, sentence):
+        if group.reply is not None:
+            try:
+                group.reply(sentence)
+            except Exception as error:  # a sender that is gone must not stop the tick
+                self.notice("reply", f"{type(error).__name__}: {error}")
+
+    # --- pictures ------------------------------------------------------------------------------------
+
+    @property
+    def is_frame(self):
+        """Whether the present state is that of a picture."""
+        return self.k % self.ticks_per_frame == 0
+
+    def frame(self):
+        """`FrameValues` of the picture of the present state (k = n·tick/frame)."""
+        self.refresh()
+        numbers = self._numbers
+        plan, vector = self.plan, self._picture_vector
+        taken = self._picture_exports
+        for index, source in enumerate(plan.numbers):
+            if taken[index] < 0:
+                vector[index] = self._number(source)
+        if len(vector):
+            known = taken >= 0
+            vector[known] = numbers[taken[known]]
+        values = plan.values.copy()
+        plan.rows.into(vector, values[: len(plan.rows.starts)])
+
+        def transport(output):
+            index = plan.exports.get(("transport", output))
+            return float(numbers[index]) if index is not None else 0.0
+
+        return FrameValues(
+            number=self.k // self.ticks_per_frame,
+            time=self.k / self.patch.rates.tick,
+            beat=transport("beat"),
+            phase=transport("phase"),
+            frame_rate=float(self.patch.rates.frame),
+            values=values,
+            matrices=self._tree_matrices(),
+            seed=self.patch.seed,
+        )
+
+    def _tree_matrices(self):
+        found = {}
+        tree = self.network.matrix.tree
+        for name, port in self.plan.tree_passes.items():
+            row = tree.get(name, {}).get(port)
+            stream = linear_combination(row, self._streams_for_trees()) if row else {}
+            if self._matrix_sent.get(name) is not stream:
+                self._matrix_sent[name] = stream
+                found[name] = array_of_tree(stream)
+        return found
+
+
+@dataclass(frozen=True)
+class TreeClock:
+    """What a tree activation may know of time: the tick, the tick rate, and the neuron's seed."""
+
+    tick: int
+    rate: float
+    seed: int
+
+
+def _scaled(weight, value):
+    return weight * value if isinstance(value, int | float) else scaled(weight, value)

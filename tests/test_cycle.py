@@ -1,0 +1,395 @@
+"""The two-stroke cycle against the golden networks of the lineage, and the laws of both hop rules.
+
+`networks.json` comes from the Clojure reference engine. Its neurons are type/name pairs; ours are one name that
+carries its activation (`identity:osc`), so they sleep when their last row goes, as there. None of the eight networks
+is marked `reference_defect`.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference_components import Tick, components_of
+
+from dmm_av.activations import core  # noqa: F401  declares the tree activations
+from dmm_av.network.activation import LIBRARY, Input, Library, tree
+from dmm_av.network.cycle import Component, State, self_component, sum_of_terms, two_stroke_cycle
+from dmm_av.streams.kinds import Kind
+from dmm_av.streams.vvalue import number_at, total
+
+NETWORKS = json.loads((Path(__file__).parent / "fixtures" / "networks.json").read_text())["networks"]
+ACTIVATIONS = {
+    "accum": "accum.tree",
+    "identity": "identity",
+    "printer": "identity",
+    "max-norm": "max_norm",
+    "upd": "channel",
+    "reader-step": "channel",
+    "reader0": "channel",
+    "one-src": "constant",
+}
+
+
+# --- from the reference's spelling to ours ---------------------------------------------------------------
+
+
+def our_name(kind, name):
+    return "self" if (kind, name) == ("accum", "self") else f"{ACTIVATIONS[kind]}:{name.replace('-', '_')}"
+
+
+def our_input(kind, port):
+    return "input" if ACTIVATIONS[kind] == "identity" else port.replace("-", "_")
+
+
+def our_output(kind, name, port):
+    if our_name(kind, name) == "self":
+        return "matrix"
+    return "out" if port == "single" or ACTIVATIONS[kind] == "identity" else port.replace("-", "_")
+
+
+def our_row(row):
+    return {
+        our_name(kind, name): {our_output(kind, name, port): weight for port, weight in ports.items()}
+        for kind, names in row.items()
+        for name, ports in names.items()
+    }
+
+
+def our_matrix(matrix):
+    return {
+        our_name(kind, name): {our_input(kind, port): our_row(row) for port, row in rows.items()}
+        for kind, names in matrix.items()
+        for name, rows in names.items()
+    }
+
+
+def our_outputs(outputs):
+    """An output layer; the trees that flow to Self are matrices, and are translated too."""
+    return {
+        our_name(kind, name): {
+            our_output(kind, name, port): our_matrix(stream) if is_matrix(stream) else stream
+            for port, stream in ports.items()
+        }
+        for kind, names in outputs.items()
+        for name, ports in names.items()
+    }
+
+
+def is_matrix(stream):
+    return bool(stream) and all(kind in ACTIVATIONS for kind in stream)
+
+
+def our_events(events):
+    """What a scripted channel gives: output by output, or the whole message on `signal`."""
+    translated = []
+    for message in events:
+        message = message or {}
+        translated.append(
+            {
+                port.replace("-", "_"): our_matrix(stream) if is_matrix(stream) else stream
+                for port, stream in message.items()
+            }
+        )
+    return translated
+
+
+def library_with(events=(), quiet=None):
+    """The built-in trees, a constant, and a channel that gives `events[t]` in the tick that makes state t + 1."""
+    library = Library(LIBRARY)
+
+    @tree(inputs=("d",), library=library)
+    def constant(d):
+        """The number 1 as a tree."""
+        return {":number": 1.0}
+
+    @tree(inputs=("direct", "dummy"), outputs=("direct", "to_img", "signal"), library=library)
+    def channel(direct, dummy, clock):
+        """Scripted messages."""
+        message = events[clock.tick] if clock.tick < len(events) else {}
+        if quiet is None:
+            return message
+        return {"signal": message or quiet}
+
+    return library
+
+
+def states(network, library, ticks):
+    """States 0 to `ticks` of a network of the fixture, by the reference cycle in strict mode."""
+    components = components_of(library)
+    found = [State(our_outputs(network["init"]))]
+    for t in range(ticks):
+        found.append(two_stroke_cycle(components, found[-1], Tick(t), hops="strict"))
+    return found
+
+
+def matrix_of(state):
+    return state.outputs["self"]["matrix"]
+
+
+# --- the golden networks ---------------------------------------------------------------------------------
+
+
+def test_a_wave_of_three_updates_travels_round_the_delta_row():
+    network = NETWORKS["wave3"]
+    run = states(network, library_with(), len(network["delta_row_by_tick"]) - 1)
+    assert [matrix_of(state)["self"]["delta"] for state in run] == list(map(our_row, network["delta_row_by_tick"]))
+    assert [matrix_of(state) for state in run[:5]] == list(map(our_matrix, network["matrix_by_tick"]))
+    assert run[1].outputs == our_outputs(network["full_output_tick_1"])
+
+
+def test_an_update_of_minus_two_on_its_own_link_oscillates():
+    network = NETWORKS["oscillation_minus2"]
+    run = states(network, library_with(), len(network["weight"]) - 1)
+    assert [matrix_of(state)["self"]["delta"]["identity:u"]["out"] for state in run] == network["weight"]
+
+
+def test_an_update_of_minus_one_on_its_own_link_removes_itself():
+    network = NETWORKS["self_extinguishing_update"]
+    run = states(network, library_with(), len(network["delta_row"]) - 1)
+    expected = [None if row == "ABSENT" else our_row(row) for row in network["delta_row"]]
+    assert [matrix_of(state)["self"].get("delta") for state in run] == expected
+
+
+def test_a_self_loop_of_nine_tenths_fades_the_whole_network_super_exponentially():
+    network = NETWORKS["self_decay_0.9"]
+    matrix = {"self": {"accum": {"self": {"matrix": 0.9}}}, "identity:a": {"input": {"identity:b": {"out": 1.0}}}}
+    state, run = State({"self": {"matrix": matrix}}), []
+    for t in range(len(network["self_weight"])):
+        run.append(matrix_of(state))
+        state = two_stroke_cycle(components_of(library_with()), state, Tick(t), hops="strict")
+    assert [W["self"]["accum"]["self"]["matrix"] for W in run] == network["self_weight"]
+    assert [W["identity:a"]["input"]["identity:b"]["out"] for W in run] == network["other_weight"]
+
+
+def test_a_leaky_accumulator_fills_towards_ten():
+    network = NETWORKS["leaky_accumulator_0.9"]
+    run = states(network, library_with(), len(network["value"]) - 1)
+    values = [state.outputs.get("accum.tree:leak", {}).get("out") for state in run]
+    assert values[0] is network["value"][0] is None
+    assert [number_at(value) for value in values[1:]] == network["value"][1:]
+
+
+def test_a_live_edit_changes_the_matrix_one_tick_and_the_values_two_ticks_after_it_left():
+    network = NETWORKS["live_edit"]
+    run = states(network, library_with(our_events(network["events_by_tick"])), len(network["events_by_tick"]))
+    assert len(run) == len(network["osc_x"])
+    for t, state in enumerate(run):
+        awake = {our_name(*text.split("/")) for text in network["active_neurons"][t]}
+        assert set(state.outputs) == awake, t
+        weight = matrix_of(state).get("identity:osc", {}).get("input", {}).get("identity:osc", {}).get("out", "ABSENT")
+        assert weight == network["osc_weight"][t], t
+        assert state.outputs.get("identity:osc", {}).get("out", "ABSENT") == network["osc_x"][t], t
+        assert state.outputs.get("accum.tree:img", {}).get("out", "ABSENT") == network["img"][t], t
+
+
+def test_a_reader_of_a_channel_feeds_an_accumulator_and_a_printer():
+    network = NETWORKS["async_reader"]
+    library = library_with(network["events_by_tick"], quiet={"step": 1})
+    run = states(network, library, len(network["events_by_tick"]))[1:]
+    assert [state.outputs["channel:the_reader"]["signal"] for state in run] == network["reader_signal"]
+    assert [state.outputs["accum.tree:the_reader_accum"]["out"] for state in run] == network["accum_output"]
+    assert [state.outputs["identity:the_printer"]["out"] for state in run] == network["printer_input"]
+
+
+def test_words_are_counted_and_the_largest_count_is_known_one_tick_later():
+    network = NETWORKS["word_counter"]
+    words = [{word: 1} for word in network["words_one_per_tick"]]
+    run = states(network, library_with(words, quiet={}), len(network["counts_by_tick"]))[1:]
+    assert [state.outputs["accum.tree:counts"]["out"] for state in run] == network["counts_by_tick"]
+    assert [state.outputs["max_norm:top"]["out"] for state in run] == network["max_count_by_tick"]
+
+
+# --- the two hop rules -----------------------------------------------------------------------------------
+
+
+def adder(side="signal", kind=Kind.NUMBER, delayed=()):
+    """A component whose `out` is the sum of its inputs `input` and `late`."""
+    inputs = {port: Input(port, kind, delayed=port in delayed) for port in ("input", "late")}
+
+    def step(inputs, state, clock):
+        return {"out": inputs.get("input", 0.0) + inputs.get("late", 0.0)}, None
+
+    return Component(step, inputs, side)
+
+
+def counter():
+    """A component of the signal side that counts its steps."""
+    return Component(lambda inputs, state, clock: ({"out": float((state or 0) + 1)}, (state or 0) + 1), {}, "signal")
+
+
+def machine(rows, units):
+    """(components, first state) of a network of units, {neuron: `Component`}; rows as {(to, input): {from: weight}}."""
+    matrix = {name: {"activation": {"library": {name: 1.0}}} for name in units}
+    matrix["self"] = {"accum": {"self": {"matrix": 1.0}}}
+    for (to, port), row in rows.items():
+        matrix[to][port] = {source: {"out": weight} for source, weight in row.items()}
+    return lambda name, activation: units.get(name) or self_component(name, activation), State(
+        {"self": {"matrix": matrix}}
+    )
+
+
+def outputs_over(rows, units, steps, names, hops="settled", held=None, matrix=None):
+    """[{name: value of `out`}] of states 1 to `steps`."""
+    components, state = machine(rows, units)
+    found = []
+    for t in range(steps):
+        state = two_stroke_cycle(components, state, t, held, hops, matrix)
+        found.append({name: state.outputs[name]["out"] for name in names})
+    return found
+
+
+GAINS = {f"gain_{i}": adder() for i in range(5)}
+CHAIN = {("gain_0", "input"): {"x": 1.0}, **{(f"gain_{i}", "input"): {f"gain_{i - 1}": 1.0} for i in range(1, 5)}}
+
+
+def test_a_path_and_the_same_path_through_five_gains_cancel_in_every_step():
+    rows = {**CHAIN, ("sum", "input"): {"x": 1.0, "gain_4": -1.0}}
+    found = outputs_over(rows, {"x": counter(), "sum": adder(), **GAINS}, 6, ["x", "sum"])
+    assert found == [{"x": float(n), "sum": 0.0} for n in range(1, 7)]
+
+
+def test_in_strict_mode_every_hop_costs_one_step():
+    found = outputs_over(CHAIN, {"x": counter(), **GAINS}, 8, ["gain_4"], hops="strict")
+    assert [state["gain_4"] for state in found] == [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 5])
+def test_a_picture_loop_through_one_delayed_input_lasts_one_frame_however_many_pictures_it_passes(pictures):
+    units = {f"p{i}": adder("picture", Kind.IMAGE, delayed=("late",)) for i in range(pictures)}
+    rows = {(f"p{i}", "input"): {f"p{i - 1}": 1.0} for i in range(1, pictures)}
+    rows["p0", "late"] = {f"p{pictures - 1}": 1.0}
+    rows["p0", "input"] = {"one": 1.0}
+    found = outputs_over(rows, units, 4, units, held={"one": {"out": 1.0}})
+    assert [set(state.values()) for state in found] == [{1.0}, {2.0}, {3.0}, {4.0}]
+
+
+def test_in_a_cycle_without_a_delayed_input_every_hop_costs_one_step_and_the_hops_around_it_none():
+    ring = {("a", "input"): {"c": 1.0, "x": 1.0}, ("b", "input"): {"a": 1.0}, ("c", "input"): {"b": 1.0}}
+    rows = {**ring, ("after", "input"): {"c": 1.0}}
+    units = {"x": counter(), "a": adder(), "b": adder(), "c": adder(), "after": adder()}
+    found = outputs_over(rows, units, 5, ["a", "b", "c", "after"])
+    assert [state["a"] for state in found[:3]] == [1.0, 2.0, 3.0], "x reaches a at once"
+    assert [state["b"] for state in found[:3]] == [0.0, 1.0, 2.0]
+    assert [state["c"] for state in found] == [0.0, 0.0, 1.0, 2.0, 3.0]
+    assert all(state["after"] == state["c"] for state in found)
+    assert found[3]["a"] == 4.0 + found[2]["c"]
+
+
+def test_closing_or_cutting_a_loop_through_a_delayed_input_re_times_nothing_else():
+    units = {"x": counter(), "a": adder(delayed=("late",)), "b": adder()}
+    open_rows = {("a", "input"): {"x": 1.0}, ("b", "input"): {"a": 1.0}}
+    closed = {**open_rows, ("a", "late"): {"b": 0.0}}
+    assert outputs_over(open_rows, units, 4, ["a", "b"]) == outputs_over(closed, units, 4, ["a", "b"])
+
+
+def test_a_key_at_weight_zero_is_a_hop():
+    units = {"x": counter(), "a": adder(), "b": adder()}
+    rows = {("a", "input"): {"x": 1.0, "b": 0.0}, ("b", "input"): {"a": 1.0}}
+    components, state = machine(rows, units)
+    with_key = two_stroke_cycle(components, state)
+    assert (with_key.outputs["a"]["out"], with_key.outputs["b"]["out"]) == (1.0, 0.0), "the cycle a, b costs steps"
+
+
+def test_hops_between_sides_cost_one_step():
+    units = {"x": counter(), "picture": adder("picture", Kind.IMAGE), "shown": adder("picture", Kind.IMAGE)}
+    rows = {("picture", "input"): {"x": 1.0}, ("shown", "input"): {"picture": 1.0}}
+    found = outputs_over(rows, units, 3, ["x", "picture", "shown"])
+    assert [state["x"] for state in found] == [1.0, 2.0, 3.0]
+    assert [state["picture"] for state in found] == [state["shown"] for state in found] == [0.0, 1.0, 2.0]
+
+
+def test_one_cycle_changes_neither_the_state_nor_the_matrix_it_was_given():
+    rows = {**CHAIN, ("gain_0", "late"): {"gain_4": 0.5}}
+    components, state = machine(rows, {"x": counter(), **GAINS})
+    before = json.dumps([state.outputs, list(state.kept)])
+    first = two_stroke_cycle(components, state)
+    assert two_stroke_cycle(components, state) == first
+    assert json.dumps([state.outputs, list(state.kept)]) == before
+
+
+# --- mixtures, activity, sums ----------------------------------------------------------------------------
+
+
+def test_a_mixture_is_the_sum_of_its_components_times_their_coefficients_each_with_its_own_state():
+    by_step = Component(lambda inputs, state, clock: ({"out": (state or 0) + 10}, (state or 0) + 10), {}, "signal")
+    units = {"ones": counter(), "tens": by_step}
+    matrix = {"voice": {"activation": {"library": {"ones": 0.5, "tens": 2.0}}}}
+    state = State({"self": {"matrix": matrix}})
+    for expected in (20.5, 41.0, 61.5):
+        state = two_stroke_cycle(lambda name, activation: units.get(activation), state, matrix=matrix)
+        assert state.outputs["voice"]["out"] == expected
+
+
+def test_a_neuron_without_a_row_is_gone_with_its_state_and_reads_as_zero_downstream():
+    rows = {("a", "input"): {"x": 1.0}}
+    components, state = machine(rows, {"x": counter(), "a": adder()})
+    state = two_stroke_cycle(components, state)
+    matrix = {name: row for name, row in matrix_of(state).items() if name != "x"}
+    state = two_stroke_cycle(components, state, matrix=matrix)
+    state = two_stroke_cycle(components, state, matrix=matrix)
+    assert "x" not in state.outputs
+    assert ("x", "x") not in state.kept
+    assert state.outputs["a"]["out"] == 0.0
+
+
+def test_terms_are_added_in_code_point_order_of_their_sources_and_zero_weights_are_skipped():
+    streams = {"b": {"out": 1.0}, "a": {"out": 1e16}, "c": {"out": -1e16}, "nan": {"out": float("nan")}}
+    row = {"c": {"out": 1.0}, "nan": {"out": 0.0}, "b": {"out": 1.0}, "a": {"out": 1.0}}
+    assert sum_of_terms(Kind.NUMBER, row, streams) == (1e16 + 1.0) - 1e16
+    assert sum_of_terms(Kind.NUMBER, {"nan": {"out": 2.0}}, streams) == 0.0
+
+
+def test_numbers_trees_matrices_and_pictures_flow_where_an_exact_embedding_exists():
+    picture = np.arange(24.0).reshape(2, 3, 4)
+    grey = np.arange(6.0).reshape(2, 3)
+    streams = {
+        "n": {"out": 2.0},
+        "t": {"out": {"x": {":number": 3.0, "y": 4.0}}},
+        "m": {"out": grey},
+        "p": {"out": picture},
+    }
+
+    def into(kind, row):
+        return sum_of_terms(kind, row, streams)
+
+    assert into(Kind.NUMBER, {"t": {"out": {"x": 1.0}}}) == 3.0
+    assert into(Kind.NUMBER, {"t": {"out": {"x": {"y": 0.5}}}}) == 2.0
+    assert into(Kind.VVALUE, {"t": {"out": 2.0}, "n": {"out": 1.0}}) == {
+        "x": {":number": 6.0, "y": 8.0},
+        ":number": 2.0,
+    }
+    assert np.array_equal(into(Kind.IMAGE, {"n": {"out": 0.5}, "p": {"out": 1.0}}), picture + 1.0)
+    assert np.array_equal(into(Kind.IMAGE, {"m": {"out": 1.0}}), np.repeat(grey[:, :, None], 4, axis=2))
+    assert np.array_equal(into(Kind.MATRIX, {"m": {"out": 2.0}, "n": {"out": 1.0}}), 2.0 * grey + 2.0)
+    assert np.allclose(into(Kind.FIELD, {"p": {"out": 1.0}}), picture[:, :, :3] @ [0.299, 0.587, 0.114])
+
+
+def test_a_matrix_of_another_shape_counts_as_zero():
+    streams = {"a": {"out": np.ones((2, 2))}, "b": {"out": np.ones((3, 3))}}
+    assert np.array_equal(sum_of_terms(Kind.MATRIX, {"a": {"out": 1.0}, "b": {"out": 1.0}}, streams), np.ones((2, 2)))
+
+
+# --- Self ------------------------------------------------------------------------------------------------
+
+
+def test_an_update_that_cancels_the_self_loop_leaves_a_network_that_is_the_update_alone():
+    hook = {"self": {"accum": {"self": {"matrix": 1.0}}, "delta": {"identity:u": {"out": 1.0}}}}
+    keeper = {"identity:u": {"input": {"identity:u": {"out": 1.0}}}}
+    update = {"self": {"accum": {"self": {"matrix": -1.0}}}}
+    state = State({"self": {"matrix": {**hook, **keeper}}, "identity:u": {"out": update}})
+    components, found = components_of(library_with()), []
+    for t in range(4):
+        state = two_stroke_cycle(components, state, Tick(t), hops="strict")
+        found.append(matrix_of(state))
+    loop = {"self": {"accum": {"self": {"matrix": 1.0}}}}
+    assert found == [{"self": {"delta": hook["self"]["delta"]}, **keeper}, update, loop, loop]
+
+
+def test_the_matrix_is_an_output_that_any_neuron_may_read():
+    matrix = {
+        "self": {"accum": {"self": {"matrix": 1.0}}},
+        "identity:mirror": {"input": {"self": {"matrix": 2.0}}},
+    }
+    state = two_stroke_cycle(components_of(library_with()), State({"self": {"matrix": matrix}}), Tick(0))
+    assert state.outputs["identity:mirror"]["out"] == total(matrix, matrix)
