@@ -102,8 +102,13 @@ def source_of(text, names, nodes):
 def vm_of(graph, **options):
     vm = SignalVM(graph.sample_rate, graph.tick_rate)
     vm.swap(build_plan(graph, **options))
-    vm.publish(1 << 40)
     return vm
+
+
+def run(vm, ticks):
+    """Publishes and renders some ticks."""
+    vm.publish(max(vm.tick + ticks - 1, 0))
+    return vm.run(ticks)
 
 
 def rows_of(vm, name):
@@ -119,7 +124,7 @@ def heard(vm, name, ticks):
     """What a neuron sounded in the next ticks: float64 (outputs, ticks * block)."""
     blocks = []
     for _ in range(ticks):
-        vm.run(1)
+        run(vm, 1)
         blocks.append(rows_of(vm, name))
     return np.concatenate(blocks, axis=1)
 
@@ -220,7 +225,7 @@ def test_what_reaches_the_speakers_is_heard_after_the_limiters_look_ahead():
     vm = vm_of(
         graph_of({"a": ("sine~", {"frequency": 1000.0}), "speakers": ("speakers", {"left": {"a": 0.5}})})
     )
-    sound = vm.run(240)
+    sound = run(vm, 240)
     assert sound.dtype == np.float32 and sound.shape == (RATE, 2)
     assert not sound[:, 1].any()
     n = np.arange(24_000, RATE) - vm.latency
@@ -231,14 +236,14 @@ def test_both_reaches_left_and_right_alike():
     vm = vm_of(
         graph_of({"a": ("noise~", {}), "speakers": ("speakers", {"both": {"a": 0.3}, "left": {"a": -0.3}})})
     )
-    sound = vm.run(30)
+    sound = run(vm, 30)
     assert np.abs(sound[:, 0]).max() == 0.0
     assert np.abs(sound[:, 1]).max() > 0.1
 
 
 def test_sound_fades_in_over_50_ms():
     vm = vm_of(graph_of({"a": ("sine~", {"frequency": 4000.0}), "speakers": ("speakers", {"both": {"a": 0.5}})}))
-    sound = np.abs(vm.run(24)[:, 0])
+    sound = np.abs(run(vm, 24)[:, 0])
     peaks = [sound[k : k + 240].max() for k in range(72, 2400, 240)]
     assert all(a < b for a, b in zip(peaks, peaks[1:], strict=False))
     assert sound[2640:].max() == pytest.approx(0.5, abs=0.01)
@@ -249,29 +254,29 @@ def test_sound_fades_in_over_50_ms():
 def test_nothing_heard_passes_minus_1_dbfs(gain, source):
     rows = {"frequency": 997.0} if source != "noise~" else {}
     vm = vm_of(graph_of({"a": (source, rows), "speakers": ("speakers", {"both": {"a": gain}})}))
-    sound = vm.run(120)
+    sound = run(vm, 120)
     assert np.abs(sound).max() <= np.float32(CEILING)
     assert np.abs(sound[BLOCK * 60 :]).max() > 0.7
 
 
 def test_what_is_soft_passes_the_limiter_unchanged():
-    soft = vm_of(graph_of({"a": ("noise~", {}), "speakers": ("speakers", {"both": {"a": 0.4}})})).run(40)
-    softer = vm_of(graph_of({"a": ("noise~", {}), "speakers": ("speakers", {"both": {"a": 0.2}})})).run(40)
+    soft = run(vm_of(graph_of({"a": ("noise~", {}), "speakers": ("speakers", {"both": {"a": 0.4}})})), 40)
+    softer = run(vm_of(graph_of({"a": ("noise~", {}), "speakers": ("speakers", {"both": {"a": 0.2}})})), 40)
     assert np.array_equal(soft, 2 * softer)
 
 
 def test_a_constant_offset_is_not_heard():
     vm = vm_of(graph_of({"a": ("phasor~", {}), "speakers": ("speakers", {"both": {"one": 0.5}})}))
-    assert np.abs(vm.run(480)[-BLOCK:]).max() < 1e-4
+    assert np.abs(run(vm, 480)[-BLOCK:]).max() < 1e-4
 
 
 def test_panic_is_silence_within_100_ms_and_can_be_taken_back():
     vm = vm_of(graph_of({"a": ("noise~", {}), "speakers": ("speakers", {"both": {"a": 0.4}})}))
-    vm.run(24)
+    run(vm, 24)
     vm.panic()
-    assert np.abs(vm.run(24)[-BLOCK:]).max() < 1e-4
+    assert np.abs(run(vm, 24)[-BLOCK:]).max() < 1e-4
     vm.panic(False)
-    assert np.abs(vm.run(24)[-BLOCK:]).max() > 0.3
+    assert np.abs(run(vm, 24)[-BLOCK:]).max() > 0.3
 
 
 def test_the_same_graph_sounds_the_same_twice_however_it_is_cut_into_runs():
@@ -283,9 +288,9 @@ def test_the_same_graph_sounds_the_same_twice_however_it_is_cut_into_runs():
             "speakers": ("speakers", {"left": {"f.low": 1.0}, "right": {"f.high": 0.3}}),
         }
     )
-    whole = vm_of(graph).run(50)
+    whole = run(vm_of(graph), 50)
     vm = vm_of(graph)
-    pieces = np.concatenate([vm.run(1) for _ in range(7)] + [vm.run(43)])
+    pieces = np.concatenate([run(vm, 1) for _ in range(7)] + [run(vm, 43)])
     assert np.array_equal(whole, pieces)
 
 
@@ -329,8 +334,8 @@ def test_block_and_sample_path_give_the_same_bits(kind, constant):
     graph = graph_of(neurons)
     blocks, samples = vm_of(graph), vm_of(graph, by_samples=True)
     for _ in range(12):
-        blocks.run(1)
-        samples.run(1)
+        run(blocks, 1)
+        run(samples, 1)
         for number in range(3):
             a, b = rows_of(blocks, f"u{number}"), rows_of(samples, f"u{number}")
             assert a.tobytes() == b.tobytes() or np.array_equal(a, b)
@@ -404,7 +409,7 @@ def test_random_networks_agree_with_the_plain_engine(neurons, strict):
     graph = graph_of(neurons, exports=[name for name in neurons], strict=strict, rate=6400, ticks=200)
     vm, plain = vm_of(graph), PlainNetwork(graph)
     for _ in range(3):  # 96 samples: cycles of sound are chaotic beyond
-        vm.run(1)
+        run(vm, 1)
         plain.tick()
         expected = [values[0] for values in plain.y]
         assert vm.numbers(vm.tick) == pytest.approx(np.array(expected), abs=1e-6)
@@ -417,8 +422,8 @@ def test_random_networks_have_the_same_bits_by_blocks_and_by_samples(neurons, st
     blocks, samples = vm_of(graph), vm_of(graph, by_samples=True)
     alike = not blocks._plan.tangles  # inside a cycle, what comes from outside is added first
     for _ in range(4):
-        blocks.run(1)
-        samples.run(1)
+        run(blocks, 1)
+        run(samples, 1)
         a, b = blocks.numbers(blocks.tick), samples.numbers(samples.tick)
         assert np.array_equal(a, b) if alike else a == pytest.approx(b, abs=1e-6)
 
@@ -438,7 +443,7 @@ def test_strict_hops_cost_one_sample_each():
     neurons = {"x": ("noise~", {}), "g": ("product~", {"a": {"x": 1.0}, "b": 1.0})}
     neurons["h"] = ("product~", {"a": {"g": 1.0}, "b": 1.0})
     vm = vm_of(graph_of(neurons, strict=True))
-    blocks = [(vm.run(1), rows_of(vm, "x")[0], rows_of(vm, "h")[0])[1:] for _ in range(3)]
+    blocks = [(run(vm, 1), rows_of(vm, "x")[0], rows_of(vm, "h")[0])[1:] for _ in range(3)]
     x, h = (np.concatenate(part) for part in zip(*blocks, strict=True))
     assert np.array_equal(h[2:], x[:-2])
 
@@ -488,7 +493,7 @@ def test_numbers_settle_in_one_tick_and_accumulate_one_step_per_tick():
         exports=("c", "n"),
     )
     vm = vm_of(graph)
-    vm.run(4)
+    run(vm, 4)
     assert [list(vm.numbers(k)) for k in (1, 2, 3, 4)] == [[20, 0], [20, 5], [20, 10], [20, 15]]
 
 
@@ -503,7 +508,7 @@ def test_what_an_analyser_hears_in_block_k_is_in_state_k_plus_1():
     )
     vm = vm_of(graph)
     for tick in range(4):
-        vm.run(1)
+        run(vm, 1)
         last = rows_of(vm, "x")[0, -1]
         assert list(vm.numbers(tick + 1)) == [last, 2 * last]
 
@@ -537,7 +542,7 @@ def test_an_external_is_a_number_from_outside():
     vm.post_external(1, 0, 3.0)
     vm.post_external(1, 1, 4.0)
     vm.post_external(2, 1, float("nan"))
-    vm.run(3)
+    run(vm, 3)
     assert [vm.numbers(k)[0] for k in (1, 2, 3)] == [0.0, 24.0, 0.0]
 
 
@@ -562,7 +567,7 @@ def blocks_of_a_change(vm, name, ticks):
     index = [node.name for node in plan.graph.nodes].index(name)
     blocks = []
     for _ in range(ticks):
-        vm.run(1)
+        run(vm, 1)
         blocks.append(plan.rows[plan.first_row[index], 8 : 8 + plan.block].copy())
     return np.concatenate(blocks)
 
@@ -591,7 +596,7 @@ def test_state_and_weights_outlast_a_plan():
     swapped.post_swap(8, build_plan(graph_of(more), graph_of(neurons)))
     middle = heard(swapped, "d", 5)
     swapped.post_swap(13, build_plan(graph_of(neurons), graph_of(more)))
-    swapped.run(1)
+    run(swapped, 1)
     last = heard(swapped, "d", 6)
     assert np.array_equal(np.concatenate([begin, middle], axis=1), expected[:, : 13 * BLOCK])
     assert np.array_equal(last, expected[:, 14 * BLOCK :])
@@ -601,7 +606,7 @@ def test_a_neuron_that_wakes_has_its_inputs_in_full_at_once():
     before = graph_of({"a": ("sine~", {"frequency": 100.0})})
     after = graph_of({"a": ("sine~", {"frequency": 100.0}), "b": ("sine~", {"frequency": 1000.0})})
     vm = vm_of(before)
-    vm.run(3)
+    run(vm, 3)
     vm.post_swap(3, build_plan(after, before))
     assert heard(vm, "b", 1)[0] == pytest.approx(np.sin(2 * np.pi * np.arange(BLOCK) / 48), abs=1e-8)
 
@@ -610,9 +615,9 @@ def test_a_key_that_returns_while_it_fades_comes_back_to_its_value():
     with_it = constant_sound(2.0)
     without = graph_of({"a": ("product~", {"a": {}})})
     vm = vm_of(with_it)
-    vm.run(2)
+    run(vm, 2)
     vm.post_swap(2, build_plan(without, with_it))
-    vm.run(1)
+    run(vm, 1)
     vm.post_swap(3, build_plan(with_it, without))
     assert heard(vm, "a", 3)[0, -BLOCK:] == pytest.approx(2.0)
 
@@ -628,7 +633,6 @@ def test_more_commands_than_the_ring_holds_arrive_all_the_same():
     index = vm.key_index(("a", "a", "one"))
     for k in range(100_000):
         vm.post_weight(k // 1000, index, float(k))
-    vm.publish(1 << 40)
     assert heard(vm, "a", 102)[0, -1] == 99_999.0
 
 
@@ -680,26 +684,24 @@ def test_a_sound_that_is_not_finite_is_muted_named_once_and_tried_again_three_ti
         ticks=TICKS,
     )
     vm = vm_of(graph, by_samples=path == "samples")
-    vm.run(1)
+    run(vm, 1)
     assert vm.events() == [(0, "bad", "non-finite")]
     assert np.isfinite(rows_of(vm, "good")).all()
-    vm.run(1)
+    run(vm, 1)
     assert not rows_of(vm, "bad").any() and rows_of(vm, "good").any()
-    vm.run(239)
+    run(vm, 239)
     assert vm.events() == []
-    vm.run(5 * 240)
+    run(vm, 5 * 240)
     assert [tick for tick, _, _ in vm.events()] == [241, 482, 723]  # three times more, then never
     vm.reset("bad")
-    vm.publish(1 << 41)
-    vm.post_reset(vm.tick, "bad")
-    vm.run(3)
+    run(vm, 3)
     assert [name for _, name, _ in vm.events()] == ["bad"]
 
 
 def test_a_number_that_is_not_finite_is_muted_too():
     graph = graph_of({"bad": ("grows", {"input": 1e200}), "n": ("product", {"a": {"bad": 1.0}, "b": 1.0})}, exports=("n",))
     vm = vm_of(graph)
-    vm.run(6)
+    run(vm, 6)
     numbers = [vm.numbers(k)[0] for k in range(1, 7)]
     assert numbers[:2] == [1.0, 1e200] and numbers[2:] == [0.0] * 4
     assert [name for _, name, _ in vm.events()] == ["bad"]
@@ -744,7 +746,7 @@ def test_state_saved_and_loaded_goes_on_with_the_same_bits():
         exports=("w",),
     )
     first, second = vm_of(graph), vm_of(graph)
-    first.run(20)
+    run(first, 20)
     assert second.load_state(first.state()) == []
     a = np.concatenate([heard(first, "c", 3), heard(first, "e", 3)])
     b = np.concatenate([heard(second, "c", 3), heard(second, "e", 3)])
@@ -756,12 +758,12 @@ def test_dropped_state_returns_when_a_swap_brings_it():
     with_it = graph_of({"c": ("integrate", {"input": 1.0}), "o": ("product", {"a": {"c": 1.0}, "b": 1.0})}, exports=("o",))
     without = graph_of({"o": ("product", {"a": {}})}, exports=("o",))
     vm = vm_of(with_it)
-    vm.run(240)
+    run(vm, 240)
     saved = vm.state(["c"])
     vm.post_swap(vm.tick, build_plan(without, with_it))
-    vm.run(10)
+    run(vm, 10)
     vm.post_swap(vm.tick, build_plan(with_it, without), states=saved)
-    vm.run(2)
+    run(vm, 2)
     assert vm.numbers(vm.tick)[0] == pytest.approx(1 + 2 / 240)
 
 
@@ -800,8 +802,9 @@ def loud():
 
 
 def test_the_live_loop_sounds_as_offline():
-    expected = vm_of(loud()).run(60)
+    expected = run(vm_of(loud()), 60)
     vm, ring = vm_of(loud()), ReadableRing(4096)
+    vm.publish(1 << 40)
     vm.start(ring.base, fill=1024)
     try:
         sound = drained(ring, 60 * BLOCK)
@@ -822,12 +825,13 @@ def test_the_live_loop_waits_for_python_only_while_the_ring_has_slack():
         assert vm.wait(6, 10.0)  # the ring ran empty: it goes on without being told
     finally:
         vm.stop()
-    assert np.array_equal(held, vm_of(loud()).run(4))
+    assert np.array_equal(held, run(vm_of(loud()), 4))
     assert vm.lags()[0] == (4, 3)
 
 
 def test_the_live_loop_runs_while_another_thread_holds_the_interpreter():
     vm, ring = vm_of(loud()), ReadableRing(1 << 15)
+    vm.publish(1 << 40)
     vm.start(ring.base, fill=1 << 14)
     seen = []
 
@@ -915,7 +919,7 @@ def test_a_users_step_with_helpers_of_its_own_is_compiled_and_changed():
     assert heard(vm_of(graph_of({"u": (first, {"input": 1.0})})), "u", 1)[0, -1] == 6.0
     before = graph_of({"u": (first, {"input": 1.0})})
     vm = vm_of(before)
-    vm.run(2)
+    run(vm, 2)
     vm.post_swap(2, build_plan(replace(graph_of({"u": (second, {"input": 1.0})})), before))
     assert heard(vm, "u", 1)[0, -1] == 10.0
 

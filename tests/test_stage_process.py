@@ -176,33 +176,55 @@ def test_a_picture_is_due_when_its_first_sample_is_heard():
     assert fast.due(90, 60.0) == 100.25
 
 
-def shown_refreshes(rate, phase, seconds=4.0, screen=60.0, jitter=0.0):
-    """Refreshes of a screen that pictures of this rate come out at."""
+def shown_refreshes(rate, phase, seconds=4.0, screen=60.0, jitter=0.0, stall=(0.0, 0.0)):
+    """[(picture, refresh of the screen at which it comes out, how late that is)] of pictures of this rate.
+
+    stall   (from, to): nothing can be shown between these times
+    """
     random = np.random.default_rng(1)
-    refresh, now, refreshes = Refresh(1.0 / screen), 0.0, []
-    for number in range(int(seconds * rate)):
-        due = 1.0 + number / rate + phase / screen + jitter * random.standard_normal()
-        began = max(refresh.start(due), now)
-        slot = np.ceil(began * screen + 1e-9)
+    times = 1.0 + np.arange(int(seconds * rate)) / rate + phase / screen
+    dues = deque(enumerate(times + jitter * random.standard_normal(len(times))))
+    refresh, now, shown = Refresh(1.0 / screen), 0.0, []
+    while dues:
+        now = max(refresh.start(dues[0][1]), now)
+        if stall[0] < now < stall[1]:
+            now = stall[1]
+        for _ in range(refresh.taken([due for _, due in dues][:8], now)):
+            number, due = dues.popleft()
+        began, slot = now, int(np.ceil(now * screen + 1e-9))
         now = slot / screen + 1e-5
         refresh.shown(due, began, now)
-        refreshes.append(int(slot))
-    return np.array(refreshes[1:])
+        shown.append((number, slot, now - due))
+    return np.array(shown[1:])
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.25, 0.49, 0.5, 0.51, 0.75])
 def test_pictures_at_the_rate_of_the_screen_take_every_refresh_whatever_the_jitter(phase):
-    assert set(np.diff(shown_refreshes(60.0, phase, jitter=0.001))) == {1}
+    shown = shown_refreshes(60.0, phase, jitter=0.001)
+    assert set(np.diff(shown[:, 0])) == {1} and set(np.diff(shown[:, 1])) == {1}
 
 
 def test_pictures_at_half_the_rate_take_every_other_refresh():
-    assert set(np.diff(shown_refreshes(30.0, 0.5, jitter=0.001))) == {2}
+    shown = shown_refreshes(30.0, 0.5, jitter=0.001)
+    assert set(np.diff(shown[:, 0])) == {1} and set(np.diff(shown[:, 1])) == {2}
+
+
+def test_of_pictures_at_twice_the_rate_every_other_one_is_shown():
+    shown = shown_refreshes(120.0, 0.25, jitter=0.001)
+    assert set(np.diff(shown[:, 0])) == {2} and set(np.diff(shown[:, 1])) == {1}
 
 
 def test_pictures_a_little_slower_than_the_screen_stay_in_time():
-    refreshes = shown_refreshes(59.9, 0.2, seconds=20.0)
-    assert set(np.diff(refreshes)) == {1, 2}
-    assert (np.diff(refreshes) == 2).sum() == pytest.approx(2, abs=1)  # 60 - 59.9 a second, for 20 s
+    shown = shown_refreshes(59.9, 0.2, seconds=20.0)
+    assert set(np.diff(shown[:, 1])) == {1, 2}
+    assert (np.diff(shown[:, 1]) == 2).sum() == pytest.approx(2, abs=1)  # 60 - 59.9 a second, for 20 s
+    assert np.abs(shown[:, 2]).max() < 0.8 / 60.0
+
+
+def test_after_a_stall_pictures_that_are_too_late_are_left_out():
+    shown = shown_refreshes(60.0, 0.3, stall=(2.0, 2.2))
+    assert (np.diff(shown[:, 0]) > 1).sum() == 1
+    assert np.abs(shown[shown[:, 1] > 60 * 2.25, 2]).max() < 0.8 / 60.0
 
 
 def test_a_screen_that_never_waits_gets_pictures_at_their_time():
@@ -449,7 +471,7 @@ def test_pictures_are_shown_when_their_sound_is_heard(on_display):
     assert np.percentile(late, 10) < 0.01  # the others, where nothing else held up the processor
 
 
-def test_what_the_player_presses_arrives_by_name(on_display):
+def test_what_the_player_presses_arrives_by_name_and_outlasts_a_fall(on_display):
     with StageClient(SIZE) as client:
         client.send_drawing(drawing())
         machine = Machine(client)
@@ -459,10 +481,16 @@ def test_what_the_player_presses_arrives_by_name(on_display):
         on_display.press("ctrl+z", "ctrl+period", "x")
         machine.run(lambda: ("x", 0) in machine.said("key"))
         assert machine.said("action") == [("undo",), ("panic",)]
+        on_display.press("F11")
+        machine.wait_for("fullscreen")
+        os.kill(client.pid, signal.SIGKILL)
+        machine.run(lambda: machine.said("restarted") and on_display.windows() == [(0, 0, 800, 600)])
+        on_display.press("Escape")
+        machine.run(lambda: on_display.windows() == [(0, 0, *SIZE)])
         on_display.close_windows()
         machine.wait_for("closed")
         wait_until_gone(client.pid)
-        assert machine.said("restarted") == []
+        assert client.restarts == 1
 
 
 def test_text_is_over_the_picture_but_never_in_a_screenshot(on_display, tmp_path):

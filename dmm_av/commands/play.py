@@ -263,6 +263,6 @@ class _Show:
         self.say(
             "played",
             f"{self.machine.k / self.patch.rates.tick:.1f} s, {output.underruns} drop-outs "
-            f"({output.missing} frames), {self.live.vm.late_ticks} late ticks, "
+            f"({output.missing} frames), {self.live.count_late_ticks()} late ticks, "
             f"{self.stage.restarts} restarts of the stage",
         )

@@ -356,10 +356,21 @@ class SignalVM:
                 self.post_weights(tick, places, values, jump)
         if self._plan is not None:
             kept = set(plan.keys)
+            stays = set(plan.identities)
             gone = [key for key in self._plan.keys if key not in kept]
-            if gone:
-                places = [self._weights.places[key] for key in gone]
+            numbers = {key: number for number, key in enumerate(self._plan.keys)}
+            fading = [  # a neuron that leaves keeps its inputs to the end; what it gives fades
+                key
+                for key in gone
+                if any(
+                    self._plan.identities[target] in stays
+                    for target in self._plan.key_targets[numbers[key]]
+                )
+            ]
+            if fading:
+                places = [self._weights.places[key] for key in fading]
                 self.post_weights(tick, places, np.zeros(len(places)))
+            if gone:
                 self._gone_keys.update(gone)
                 self._weights.leaving += [(tick + 2, key) for key in gone]
 

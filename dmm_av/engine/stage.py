@@ -471,7 +471,7 @@ class PictureEngine:
         for name, array in frame_values.matrices.items():
             clean = np.asarray(array, np.float32)
             clean = np.where(np.isfinite(clean), clean, np.float32(0.0))
-            self._trees[name] = clean, MatrixStream(self.context, clean)
+            self._trees[name] = clean, None, MatrixStream(self.context, clean)
         return {
             "time": frame_values.time,
             "beat": frame_values.beat,
@@ -630,12 +630,14 @@ class PictureEngine:
         name = ready.blueprint.name
         if by == "file":
             array = self._files.get((ready.files.get("file"), "matrix"))
-            if array is not None and (name not in self._trees or self._trees[name][0] is not array):
-                sized = resized(array, ready.blueprint.size) if ready.blueprint.is_sized else array
-                self._trees[name] = array, MatrixStream(self.context, sized)
+            size = ready.blueprint.size if ready.blueprint.is_sized else None
+            known = self._trees.get(name)
+            if array is not None and (known is None or known[0] is not array or known[1] != size):
+                sized = resized(array, size) if size else array
+                self._trees[name] = array, size, MatrixStream(self.context, sized)
         if name not in self._trees:
-            self._trees[name] = None, MatrixStream(self.context, np.zeros((1, 1), np.float32))
-        return self._trees[name][1]
+            self._trees[name] = None, None, MatrixStream(self.context, np.zeros((1, 1), np.float32))
+        return self._trees[name][2]
 
     def _tell(self, name, sentences):
         """Keeps sentences for whoever calls `draw`, each once as long as the neuron lives."""
@@ -693,8 +695,12 @@ class PictureEngine:
 
     def matrix(self, name):
         """What a matrix neuron computed last: float32 (rows, columns), row 0 on top."""
-        stream = self._places[name].now
+        stream = self.stream(name)
         return stream.as_array() if stream is not None else np.zeros((1, 1), np.float32)
+
+    def stream(self, name):
+        """The `MatrixStream` of a matrix neuron, or None before its first frame."""
+        return self._places[name].now
 
     def blit(self, framebuffer, size, slot=0):
         """Shows the display picture in a window, as large as fits, the rest black.

@@ -25,7 +25,6 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 
 import numba
 from numba import cfunc, njit, types
-from numba.core.errors import NumbaError
 
 from dmm_av.engine import step_code
 from dmm_av.engine.signal_reference import plain_arguments
@@ -47,7 +46,8 @@ FAMILIES = 10  # from here: how many inputs each family has
 RECORD_WORDS = 16
 
 _SIGNATURE = types.void(*[types.int64] * 6)
-_compiled = {}
+_compiled = {}  # digest -> CompiledStep
+_known = {}  # what `_own` says of an activation -> CompiledStep
 _lock = threading.RLock()
 
 
@@ -457,12 +457,14 @@ _jitable = set()
 
 
 def _called(function):
+    """The plain functions that a function may call: its globals and what it encloses, `dsp` apart."""
     names = {name for code in _codes(function.__code__) for name in code.co_names}
+    reached = [function.__globals__.get(name) for name in sorted(names)]
+    reached += [cell.cell_contents for cell in function.__closure__ or ()]
     return [
         value
-        for name in sorted(names)
-        if isinstance(value := function.__globals__.get(name), FunctionType)
-        and value.__module__ != step_code.dsp.__name__
+        for value in reached
+        if isinstance(value, FunctionType) and value.__module__ != step_code.dsp.__name__
     ]
 
 
@@ -471,6 +473,9 @@ def compile_activation(activation):
 
     Errors: one sentence with file, line and reason for a step that cannot be run or compiled.
     """
+    known = _known.get(_own(activation))
+    if known is not None:
+        return known
     with _lock:
         _check(activation)
         text = _Writer(activation).text()
@@ -478,7 +483,19 @@ def compile_activation(activation):
         found = _compiled.get(digest)
         if found is None:
             found = _compiled[digest] = _compile(activation, text, digest)
+        _known[_own(activation)] = found
         return found
+
+
+def is_compiled(activation):
+    """Whether `compile_activation` would answer at once."""
+    return _own(activation) in _known
+
+
+def _own(activation):
+    """What the loops of an activation depend on, as long as this process lives."""
+    notes = activation.notes
+    return (activation.body, notes["integrand"], notes["parameters"], notes.get("flat_outputs"))
 
 
 def is_compiled(activation):
@@ -503,7 +520,7 @@ def _compile(activation, text, digest):
     exec(compile(text, str(path), "exec"), namespace)
     try:
         function = cfunc(_SIGNATURE, cache=True, error_model="numpy")(namespace["loops"])
-    except NumbaError as error:
+    except Exception as error:  # the compiler has many ways to say no; each becomes a sentence
         raise _sentence(activation, error) from None
     return CompiledStep(activation.name, step_layout(activation), function.address, function)
 
@@ -546,6 +563,8 @@ def _check(activation):
         results = body(**plain_arguments(activation))
     except DmmError:
         raise
+    except ArithmeticError:
+        return  # compiled, a division by zero is infinite and no error
     except Exception as error:  # whatever a user's step does wrong becomes a sentence
         trace, line = error.__traceback__, body.__code__.co_firstlineno
         while trace is not None:

@@ -25,6 +25,7 @@ _BUSY_S = 30.0  # a driver may take this long for one shader
 _START_S = 20.0
 _STOP_S = 2.0
 _LOOK_S = 0.25
+_UNHEARD = 10_000  # events kept for a machine that does not ask
 # A stage that falls again and again is started ever more slowly; one that stood this long starts afresh.
 _STEADY_S = 10.0
 _PAUSES_S = (0.0, 0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -173,7 +174,7 @@ class StageClient:
             },
         }
         self._patience_s, self._program = patience_s, program
-        self._events = collections.deque()
+        self._events = collections.deque(maxlen=_UNHEARD)
         self._lock = threading.Lock()  # of what a new stage must be told, and of which stage is told
         self._standing = {}  # the newest message of each kind that outlasts a stage
         self._matrices = {}
@@ -284,6 +285,8 @@ class StageClient:
     def _hear(self, message):
         if message[0] in ("closed", "unusable"):
             self._is_over = True
+        if message[0] == "fullscreen":
+            self._options["window"]["fullscreen"] = message[1]  # so that the next one opens like this
         if message[0] not in ("alive", "busy", "end"):
             self._events.append(message)
         if message[0] in ("closed", "unusable", "end"):

@@ -17,13 +17,14 @@ The machine says
 
 The stage answers
 
-    ("hello", renderer, max_size, has_window)   a new stage stands; numbers of all later messages start anew
+    ("hello", renderer, max_size, has_window)   a stage stands
     ("ready", version)                the drawing of that version is drawn from now on
     ("readback", frame, {name: numbers})
     ("shown", frame, host_s, due_s)   on the screen since; meant for
     ("skipped", (frame, …))           never drawn, because newer states existed
     ("error", name, sentence)         of the neuron `name`, or of the `stage`
     ("action", name)  ("key", name, 1|0)  ("mouse", x, y)  ("button", name, 1|0)  ("scroll", x, y)
+    ("fullscreen", bool)              the window does so now
     ("stats", {fps, drawn, skipped, draw_ms, late_ms, queue})   once a second
     ("screenshot", path)              it is written
     ("busy", what)                    a long piece of work begins: no sign of life until it is done

@@ -7,6 +7,7 @@ time of a picture follows from the clock of the sound.
 
 import collections
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -89,6 +90,19 @@ class Refresh:
         usual = max(round((due - self._last_due) / self._seconds), 1)
         refresh = usual if abs(after - usual) < self._STICK else max(round(after), 1)
         return self._last + (refresh - 0.9) * self._seconds
+
+    def taken(self, dues, now):
+        """How many of the waiting pictures go with a `show` at `now`: all but the last are too late; 0: none yet.
+
+        dues   times of the waiting pictures, rising
+        """
+        if not dues or self.start(dues[0]) > now + _EARLY_S:
+            return 0
+        if self.is_known and self._last is not None:
+            lands = self._last + math.ceil((now - self._last) / self._seconds) * self._seconds
+        else:
+            lands = now + self._usual_s
+        return 1 + sum(due <= lands for due in dues[1:])
 
     def shown(self, due, began, ended):
         """A picture meant for `due` was handed over at `began`; the screen let go at `ended`."""
@@ -186,8 +200,8 @@ class Stage:
             self._prepare()
             self._draw()
             if self._window:
-                self._show()
                 self._hear_player()
+                self._show()
             self._tell_stats()
             self._wait()
 
@@ -315,27 +329,19 @@ class Stage:
     def _due(self, frame, frame_rate):
         return self._clock.due(frame, frame_rate) if self._clock else 0.0
 
-    def _next_show(self):
-        """The host time at which to begin to show the next picture, None when none waits."""
-        if not self._drawn:
-            return None
-        return self._refresh.start(self._due(*self._drawn[0][:2])) if self._clock else 0.0
-
     def _show(self):
-        now, chosen = time.perf_counter(), None
-        while self._drawn and self._next_show() <= now + _EARLY_S:
-            chosen = self._drawn.popleft()
-            if self._refresh.is_known:
-                break
-        if chosen:
-            frame, frame_rate, self._on_screen = chosen
+        now = time.perf_counter()
+        taken = self._refresh.taken([self._due(frame, rate) for frame, rate, _ in self._drawn], now)
+        for _ in range(taken):
+            frame, frame_rate, self._on_screen = self._drawn.popleft()
+        if taken:
             due = self._due(frame, frame_rate) if self._clock else now
         elif not self._stale and not (self._overlay and self._overlay.changed):
             return
         self._paint()
         shown = self._window.show()
         self._stale = False
-        if chosen:
+        if taken:
             self._refresh.shown(due, now, shown)
             self._late_s += shown - due
             self._counts["shown"] += 1
@@ -399,7 +405,8 @@ class Stage:
         timeout = _IDLE_S
         if self._ending or self._drawings or (self._states and self._states[0][0] == self._version):
             timeout = 0.0
-        elif (start := self._next_show()) is not None:
+        elif self._drawn:
+            start = self._refresh.start(self._due(*self._drawn[0][:2]))
             timeout = min(max(start - time.perf_counter(), 0.0), _IDLE_S)
         self._is_waiting = True
         if self._window:

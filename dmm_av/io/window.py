@@ -190,6 +190,7 @@ class Window:
         else:
             glfw.set_window_monitor(self._window, None, *self._windowed, glfw.DONT_CARE)
         glfw.set_input_mode(self._window, glfw.CURSOR, glfw.CURSOR_HIDDEN if wanted else glfw.CURSOR_NORMAL)
+        self._happened.append(("fullscreen", wanted))
         self._pace()  # some drivers forget it with the old surface
 
     def _chosen_monitor(self):
@@ -206,9 +207,11 @@ class Window:
 
     def _monitor(self):
         """The monitor to fill: the full one, the chosen one, or the one that most of the window lies on."""
-        full = glfw.get_window_monitor(self._window)
-        if full or self._monitor_number is not None:
-            return full or self._chosen_monitor()
+        full, monitors = glfw.get_window_monitor(self._window), glfw.get_monitors()
+        if full:
+            return full
+        if self._monitor_number is not None and self._monitor_number < len(monitors):  # it may be unplugged by now
+            return monitors[self._monitor_number]
         x, y = glfw.get_window_pos(self._window)
         width, height = glfw.get_window_size(self._window)
 
@@ -218,7 +221,7 @@ class Window:
             down = min(y + height, top + mode.size.height) - max(y, top)
             return max(across, 0) * max(down, 0)
 
-        return max(glfw.get_monitors(), key=overlap, default=None)
+        return max(monitors, key=overlap, default=None)
 
     @staticmethod
     def _work_area(monitor):
@@ -253,8 +256,8 @@ class Window:
         """What happened since the last call, in order, as tuples:
 
         ("action", name), ("key", name, 1 or 0), ("mouse", x, y) with x, y in 0..1 and y up,
-        ("button", name, 1 or 0), ("scroll", x, y), ("redraw",) when the system lost or resized what was
-        shown, ("closed",)
+        ("button", name, 1 or 0), ("scroll", x, y), ("fullscreen", bool), ("closed",),
+        ("redraw",) when the system lost or resized what was shown
         """
         happened, self._happened = self._happened, []
         return happened

@@ -58,6 +58,11 @@ class Live:
         self.vm.stop()
         self.output.stop()
 
+    def count_late_ticks(self):
+        """How many ticks the VM rendered before Python had finished its part, since the start."""
+        self.late_ticks += len(self.vm.lags())
+        return self.late_ticks
+
     def wait(self, seconds):
         """Returns when the performance has stopped, or after so many seconds."""
         return self._stop.wait(seconds)

@@ -51,35 +51,36 @@ class Performance:
             self.machine.submit(group)
         for piece in data:
             self.machine.hold(piece.labels, piece.value, getattr(piece, "pulse", False))
-        sentence = None
+        answers = [] if reply is None else [reply] * bool(commands)
         for command in commands:
             try:
-                self.command(command.name, command.args, author)
+                self.command(command.name, command.args, author, answers.pop() if answers else None)
             except DmmError as error:
-                sentence = str(error)
-                self.machine.notice(command.name, sentence)
-        if reply is not None and commands:
-            reply(sentence)
+                self.machine.notice(command.name, str(error))
+                if reply is not None:
+                    reply(str(error))
 
-    def command(self, name, args=(), author="panel"):
-        """Carries out `save revert eval panic undo redo`.
+    def command(self, name, args=(), author="panel", reply=None):
+        """Carries out `save revert eval panic undo redo`; `reply(sentence or None)` once it is known how it went.
 
         Errors: a sentence for what cannot be done.
         """
         if name == "eval":
-            self.evaluate(" ".join(map(str, args)), author)
-        elif name == "save":
+            return self.evaluate(" ".join(map(str, args)), author, reply)
+        if name in ("undo", "redo"):
+            verb = Undo() if name == "undo" else Redo()
+            return self.machine.submit(Group((verb,), author, None, reply))
+        if name == "save":
             self.save(args[0] if args else None)
         elif name == "revert":
             self.revert()
         elif name == "panic":
             self.panic(bool(args[0]) if args else None)
-        elif name == "undo":
-            self.machine.submit(Group((Undo(),), author))
-        elif name == "redo":
-            self.machine.submit(Group((Redo(),), author))
         else:
             raise unknown("command", "command", name, COMMANDS, EditError)
+        if reply is not None:
+            reply(None)
+        return None
 
     def panic(self, on=None):
         """Silence, or back; None turns it round."""
