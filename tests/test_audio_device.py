@@ -27,7 +27,7 @@ from dmm_av.engine.native import (
 )
 from dmm_av.engine.ring import ENDED, READ, RING, SIZE, UNDERRUNS, WRITTEN, Ring, drain, frames_free
 from dmm_av.errors import DeviceError
-from dmm_av.io.audio_device import AudioDevice, Playhead, VirtualClock, open_output
+from dmm_av.io.audio_device import AudioDevice, Device, Playhead, VirtualClock, open_output
 
 ROOT = Path(__file__).resolve().parents[1]
 SECOND = 1_000_000_000
@@ -417,6 +417,11 @@ def test_a_device_that_cannot_be_had_is_refused_with_a_sentence_that_names_other
     assert misspelt == "Sound: no output device is called `defualt`. Did you mean `default`?"
     assert "no output device has number 77. There are 0 `" in numbered
     assert "does not play 5000000 Hz" in too_fast and "`default`" in too_fast and "`pulse`" in too_fast
+
+
+def test_a_device_is_listed_in_one_line():
+    device = Device(3, "Headphones", "ALSA", 2, 48_000, True)
+    assert str(device) == "3 Headphones (ALSA, 2 channels, 48000 Hz, default)"
 
 
 WITHOUT_PORTAUDIO = """

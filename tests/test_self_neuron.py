@@ -443,7 +443,7 @@ def test_a_group_may_name_what_it_has_just_declared():
 
 
 def test_over_budget_an_edit_is_refused_and_the_show_goes_on():
-    bench = Bench(New("a", "tone"), budget=Budget(neurons=10, weights=20, edits_per_tick=3))
+    bench = Bench(New("a", "tone"), budget=Budget(neurons=10, weights=200, edits_per_tick=3))
     for i in range(20):
         bench.resolve(Group((New(f"n{i}", "gain"),)))
     assert len(bench.network.matrix.inputs) <= 10
@@ -455,9 +455,9 @@ def test_over_budget_an_edit_is_refused_and_the_show_goes_on():
 
 
 def test_a_full_matrix_refuses_new_keys_and_takes_new_weights():
-    bench = Bench(New("a", "tone"), New("b", "gain"), budget=Budget(weights=14))
-    while len(bench.network.matrix.weights) < 14:
-        bench.do(New(f"n{len(bench.network.matrix.weights)}", {"buzz": 1.0}))
+    bench = Bench(New("a", "tone"), New("b", "gain"), budget=Budget(weights=20))
+    while len(bench.network.matrix.weights) < 20:
+        bench.do(Set("a.offset", f"osc.{len(bench.network.matrix.weights)}", 1.0))
     assert "matrix is full" in bench.refused(Set("b.input", "a", 1.0))
     bench.do(Set("a.frequency", "one", 100.0))
     changes = bench.resolve(deltas=[{"b": {"input": {"a": {"out": 1.0}}}, "a": {"frequency": {"one": {"out": 1.0}}}}])
@@ -825,7 +825,7 @@ def test_undo_of_what_others_added_to_takes_only_its_own_share_away():
     bench.do(Undo(), author="panel")
     assert bench.weight("knob.input", "slow") == 0.625
     bench.do(Redo(), author="osc")
-    assert bench.weight("knob.input", "slow") == 1.125
+    assert bench.weight("knob.input", "slow") == 1.0, "touched in between: the set is done again"
 
 
 def test_undo_and_redo_at_once_change_nothing_whatever_happened_before():

@@ -151,7 +151,7 @@ def test_the_close_button_closes(display, opened):
 
 def test_an_unknown_monitor_is_answered_with_the_known_ones(opened):
     sentence = opened(size=[320, 180], monitor=3).next("error")[1]
-    assert sentence == "--monitor 3: there is no such monitor. Known: 0 (screen)."
+    assert sentence == "--monitor 3: there is no such monitor. Known: 0 (screen, 800 × 600)."
 
 
 def test_without_a_display_a_sentence_says_so():
@@ -163,6 +163,18 @@ def test_without_a_display_a_sentence_says_so():
         program.close()
     assert sentence.startswith("No window: there is no display to open it on")
     assert "`--headless`" in sentence
+
+
+def test_monitors_are_listed_by_number(display):
+    said = subprocess.run(
+        [sys.executable, "-c", "from dmm_av.io.window import monitors; print(monitors())"],
+        env=display.environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert said.stdout == "['0 (screen, 800 × 600)']\n", said.stderr
 
 
 # Without a window

@@ -6,6 +6,8 @@ the other side. Knows nothing of pictures.
 
 import re
 import time
+import weakref
+from collections import deque
 
 import moderngl
 import numpy as np
@@ -23,11 +25,8 @@ _NEVER = 1 << 62
 class MatrixStream:
     """A matrix on its way: float32, row 0 on top; as a texture one texel per element, row 0 at v = 0."""
 
-    __slots__ = ("_array", "_context", "_is_owner", "shape", "texture")
-
-    def __init__(self, context, array=None, texture=None, is_owner=True):
-        self._is_owner = is_owner  # of the texture
-        self._context = context
+    def __init__(self, textures, array=None, texture=None):
+        self._textures = textures
         self._array = array
         self.texture = texture
         self.shape = array.shape if array is not None else (texture.height, texture.width)
@@ -48,22 +47,47 @@ class MatrixStream:
         """The matrix as an R32F texture."""
         if self.texture is None:
             array = np.ascontiguousarray(self._array, np.float32)
-            self.texture = matrix_texture(self._context, self.shape, array)
+            self.texture = self._textures.take(self.shape)
+            self.texture.write(array, alignment=1)
+            self._textures.return_with(self, self.texture)
         return self.texture
 
+
+class MatrixTextures:
+    """float32 textures of one texel per element; those of forgotten streams are used again."""
+
+    SPARE = 16
+
+    def __init__(self, context):
+        self._context = context
+        self._returned, self._spare = deque(), []
+
+    def take(self, shape, components=1):
+        """A texture with anything on it."""
+        while self._returned:
+            self._spare.append(self._returned.popleft())
+        while len(self._spare) > self.SPARE:
+            self._spare.pop(0).release()
+        for index, texture in enumerate(self._spare):
+            if (texture.height, texture.width, texture.components) == (*shape, components):
+                return self._spare.pop(index)
+        texture = self._context.texture((shape[1], shape[0]), components, alignment=1, dtype="f4")
+        texture.filter = (moderngl.NEAREST, moderngl.NEAREST)
+        texture.repeat_x = texture.repeat_y = False
+        return texture
+
+    def give_back(self, texture):
+        """A texture nobody reads any more."""
+        self._returned.append(texture)
+
+    def return_with(self, stream, texture):
+        """Gives a texture back when Python forgets the stream that it belongs to."""
+        weakref.finalize(stream, self._returned.append, texture).atexit = False
+
     def release(self):
-        """Gives the texture back."""
-        if self.texture is not None and self._is_owner:
-            self.texture.release()
-            self.texture = None
-
-
-def matrix_texture(context, shape, array=None, components=1):
-    """A float32 texture of one texel per element."""
-    texture = context.texture((shape[1], shape[0]), components, array, alignment=1, dtype="f4")
-    texture.filter = (moderngl.NEAREST, moderngl.NEAREST)
-    texture.repeat_x = texture.repeat_y = False
-    return texture
+        """Gives what is spare back to the driver."""
+        while self._returned or self._spare:
+            (self._returned.popleft() if self._returned else self._spare.pop()).release()
 
 
 class MatrixEngine:
@@ -72,8 +96,9 @@ class MatrixEngine:
     path   `numpy` or `gpu` forces one; None chooses by what was measured
     """
 
-    def __init__(self, context, path=None):
+    def __init__(self, context, textures, path=None):
         self.path = path
+        self._textures = textures
         self._context = context
         self._programs = {}
         self._smallest_product_for_gpu = None
@@ -94,7 +119,7 @@ class MatrixEngine:
             begun = time.perf_counter()
             np.matmul(one, one)
             blas_s = time.perf_counter() - begun
-            stream = MatrixStream(self._context, one)
+            stream = MatrixStream(self._textures, one)
             stream.as_texture()
             operands = {"a": [(1.0, stream)], "b": [(1.0, stream)]}
             constants, shapes = {"a": 0.0, "b": 0.0}, {"a": one.shape, "b": one.shape}
@@ -154,7 +179,7 @@ class MatrixEngine:
         streams = [stream for wired in operands.values() for _, stream in wired]
         shape, agreed = self._agree(activation, operands, shapes, constants, complaints)
         if not agreed:
-            return MatrixStream(self._context, np.zeros(shape, np.float32)), complaints
+            return MatrixStream(self._textures, np.zeros(shape, np.float32)), complaints
         if self._runs_on_gpu(activation, shapes, streams):
             return self._by_shader(activation, operands, constants, shapes, shape), complaints
         return self._by_numpy(activation, operands, constants, shapes), complaints
@@ -195,7 +220,7 @@ class MatrixEngine:
             result = activation.body(**arguments)
             if not np.isfinite(result.sum()):
                 result = np.where(np.isfinite(result), result, np.float32(0.0))
-        return MatrixStream(self._context, np.asarray(result, np.float32))
+        return MatrixStream(self._textures, np.asarray(result, np.float32))
 
     def _by_shader(self, activation, operands, constants, shapes, shape):
         stages = self._stages(activation, {name: len(wired) for name, wired in operands.items()})
@@ -210,7 +235,7 @@ class MatrixEngine:
         for stage, program, array in stages:
             rows, columns = next(iter(shapes.values()))
             extent = {"row": (rows, 1), "column": (1, columns), "all": (1, 1), "element": shape}[stage]
-            texture = matrix_texture(self._context, extent, components=1 if stage == "element" else 2)
+            texture = self._textures.take(extent, 1 if stage == "element" else 2)
             for location, source in enumerate([*textures, *results.values()]):
                 source.use(location)
             if "w_" in program:
@@ -231,8 +256,10 @@ class MatrixEngine:
             if stage != "element":
                 results[stage] = texture
         for partial in results.values():
-            partial.release()
-        return MatrixStream(self._context, texture=texture)
+            self._textures.give_back(partial)
+        stream = MatrixStream(self._textures, texture=texture)
+        self._textures.return_with(stream, texture)
+        return stream
 
     def _stages(self, activation, fan_in):
         """Programs of an activation in order: reductions first, then the elements."""
@@ -318,7 +345,7 @@ def matrix_shader(activation, fan_in, body, stage):
         lines.append(
             f"vec2 {name}_result({parameter}) {{ return texelFetch({name}_result_, {texel}, 0).rg; }}\n"
         )
-    lines.append("#line 1 1\n")
+    lines.append("#line 10001\n")
     lines.append(body)
     call = {"row": "over_row(at.y)", "column": "over_column(at.x)", "all": "over_all()"}.get(stage)
     lines.append("\nvoid main() {\n    ivec2 at = ivec2(gl_FragCoord.xy);\n")

@@ -69,11 +69,13 @@ _FUNCTION = re.compile(r"^\w+[ \t]+(?!if\b|for\b|while\b|switch\b)(\w+)[ \t]*\([
 _GLOBAL = re.compile(r"^(float|vec[234]|mat[23])[ \t]+(\w+(?:[ \t]*,[ \t]*\w+)*)[ \t]*;", re.MULTILINE)
 _ONCE = re.compile(r"^void[ \t]+once[ \t]*\(\s*\)", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-# Where drivers put file and line: Mesa `1:23(5): error: …`, NVIDIA `1(23) : error …`, others `ERROR: 1:23: …`.
+# Mesa forgets the file number of a `#line`, so it is in the line: file 2, line 34 is line 20034.
+_FILE = 10_000
+# Where drivers put the line: Mesa `1:23(5): error: …`, NVIDIA `1(23) : error …`, others `ERROR: 1:23: …`.
 _COMPLAINTS = (
-    re.compile(r"^(?P<file>\d+):(?P<line>\d+)\(\d+\): (?:preprocessor )?error: (?P<text>.*)$", re.MULTILINE),
-    re.compile(r"^(?P<file>\d+)\((?P<line>\d+)\) : error (?:\w+: )?(?P<text>.*)$", re.MULTILINE),
-    re.compile(r"^ERROR: (?P<file>\d+):(?P<line>\d+): (?P<text>.*)$", re.MULTILINE),
+    re.compile(r"^\d+:(?P<line>\d+)\(\d+\): (?:preprocessor )?error: (?P<text>.*)$", re.MULTILINE),
+    re.compile(r"^\d+\((?P<line>\d+)\) : error (?:\w+: )?(?P<text>.*)$", re.MULTILINE),
+    re.compile(r"^ERROR: \d+:(?P<line>\d+): (?P<text>.*)$", re.MULTILINE),
 )
 
 
@@ -190,7 +192,7 @@ def read_body(activation):
         # drivers may refuse anything beyond ASCII, even in comments
         text = _VERSION.sub("", text.encode("ascii", "replace").decode())
         position, line = 0, 1
-        pieces.append(f"#line 1 {number}\n")
+        pieces.append(f"#line {number * _FILE + 1}\n")
         for found in _INCLUDE.finditer(text):
             pieces.append(text[position : found.start()])
             line += text.count("\n", position, found.end())
@@ -205,7 +207,7 @@ def read_body(activation):
             if target.resolve() not in paths:
                 pieces.append("\n")
                 put(target, f"{path.name}, line {line}")
-                pieces.append(f"\n#line {line} {number}")
+                pieces.append(f"\n#line {number * _FILE + line}")
         pieces.append(text[position:])
         pieces.append("\n")
         return text
@@ -411,7 +413,7 @@ def pass_shader(wiring, activations, bodies, settings, samples=1, rows_from_top=
         vertex += [f"flat out {kind} once{index}_;\n" for index, (kind, _) in enumerate(globals_)]
         fragment += [f"flat in {kind} once{index}_;\n" for index, (kind, _) in enumerate(globals_)]
         vertex += [*aliases, *_input_functions(wiring, in_vertex=True), *constants]
-        vertex += [*_file_functions(activations, None), *texts, "#line 1 0\n"]
+        vertex += [*_file_functions(activations, None), *texts, "#line 1\n"]
         filled = ["    inputs_(vec2(0.5));\n", *(f"    {once}();\n" for once in onces)]
         filled += [f"    once{index}_ = {name};\n" for index, (_, name) in enumerate(globals_)]
         before = [f"{name} = once{index}_; " for index, (_, name) in enumerate(globals_)]
@@ -421,7 +423,7 @@ def pass_shader(wiring, activations, bodies, settings, samples=1, rows_from_top=
         start = ["void start_() { ", *(f"{once}(); " for once in onces), "}\n"]
     vertex.append(FULL_SCREEN.replace("ONCE_", "".join(filled)))
     fragment += [*aliases, *_input_functions(wiring), *constants, *_file_functions(activations, wiring), *texts]
-    fragment += ["#line 1 0\n", *start]
+    fragment += ["#line 1\n", *start]
     fragment.append(
         f"vec4 whole_(vec2 uv) {{ inputs_(uv); start_(); return finite_({' + '.join(calls)}); }}\n"
     )
@@ -442,8 +444,8 @@ def _own_names(body, number):
 def _renumbered(text, files_before):
     """A body whose `#line`s count its files after those of the bodies before it."""
     return re.sub(
-        r"^#line (\d+) (\d+)",
-        lambda found: f"#line {found[1]} {int(found[2]) + files_before}",
+        r"^#line (\d+)",
+        lambda found: f"#line {int(found[1]) + files_before * _FILE}",
         text,
         flags=re.MULTILINE,
     )
@@ -503,7 +505,7 @@ def screen_shader(kinds, show, show_body):
     terms = [f"w_[{index + 1}] * {_sampled_colour(f's{index}_', kind)}" for index, kind in enumerate(kinds)]
     vertex, fragment = _opening(len(kinds), len(kinds) + 1)
     fragment += [
-        f"const int show = {show};\n#line 1 1\n",
+        f"const int show = {show};\n#line {_FILE + 1}\n",
         show_body,
         "\nvoid main() {\n",
         "    vec2 uv = vec2(uv_.x, 1.0 - uv_.y);\n",
@@ -523,9 +525,9 @@ def complaint(log, files):
     for pattern in _COMPLAINTS:
         found = pattern.search(log)
         if found:
-            number = int(found["file"])
+            number, line = divmod(int(found["line"]), _FILE)
             file = files[number] if number < len(files) else files[-1]
             text = found["text"].strip().rstrip(".")
-            return f"{file}, line {found['line']}: {text}."
+            return f"{file}, line {line}: {text}."
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "no reason given")
     return f"{files[-1]}: the graphics driver refuses the shader ({last})."

@@ -16,7 +16,7 @@ from dmm_av.activations.pictures import PARTS, SHADERS, read_shader
 from dmm_av.engine.blueprint import Blueprint, Blueprints, Part, Recipe, is_drawn
 from dmm_av.engine.canvas import Canvas, Program
 from dmm_av.engine.drawing import Drawing, Row
-from dmm_av.engine.matrices import MatrixEngine, MatrixStream, linear_combination
+from dmm_av.engine.matrices import MatrixEngine, MatrixStream, MatrixTextures, linear_combination
 from dmm_av.engine.picture_file import grey_of, premultiplied, read_picture, resized
 from dmm_av.engine.shader import FULL_SCREEN, Read, screen_shader
 from dmm_av.errors import DmmError
@@ -55,11 +55,9 @@ class MatrixPlace:
     is_drawn: bool = False
 
     def put(self, stream, made_from=()):
-        """The stream of this frame; the one of two frames ago is given back."""
-        dropped, self.before = self.before, self.now
-        self.now, self.made_from, self.is_drawn = stream, made_from, True
-        if dropped is not None and dropped is not self.before and dropped is not stream:
-            dropped.release()
+        """The stream of this frame."""
+        self.before, self.now = self.now, stream
+        self.made_from, self.is_drawn = made_from, True
 
     def seen(self, previous):
         """The stream that a term reads, or None."""
@@ -79,7 +77,8 @@ class PictureEngine:
 
     def __init__(self, context, size, library=LIBRARY, folder="", precision="f2", matrix_path=None):
         self.context, self.size, self.library = context, tuple(size), library
-        self.matrices = MatrixEngine(context, matrix_path)
+        self._matrix_textures = MatrixTextures(context)
+        self.matrices = MatrixEngine(context, self._matrix_textures, matrix_path)
         self.compilations = 0
         self.readback_frame = -1
         reads = min(MOST_READS, context.info["GL_MAX_TEXTURE_IMAGE_UNITS"])
@@ -395,7 +394,7 @@ class PictureEngine:
         """
         old = self._fed.pop(name, None)
         if array is not None and np.ndim(array) == 2:
-            self._fed[name] = MatrixPlace(MatrixStream(self.context, np.array(array, np.float32)))
+            self._fed[name] = MatrixPlace(MatrixStream(self._matrix_textures, np.array(array, np.float32)))
         elif array is not None:
             array = np.ascontiguousarray(array[::-1], np.float32)
             size = array.shape[1::-1]
@@ -406,8 +405,10 @@ class PictureEngine:
             self._fed[name].now.write(array, alignment=1)
         if isinstance(old, Canvas):
             old.release()
-        elif old is not None:
-            old.now.release()
+
+    def integral(self, name, input):
+        """The integral of a rate as the next frame will get it, pictures wired there left aside."""
+        return self._speeds.get((name, input), 0.0)
 
     def set_integral(self, name, input, value):
         """Puts the integral of a rate where it shall be: a number, or for pictures greys, row 0 on top."""
@@ -471,7 +472,7 @@ class PictureEngine:
         for name, array in frame_values.matrices.items():
             clean = np.asarray(array, np.float32)
             clean = np.where(np.isfinite(clean), clean, np.float32(0.0))
-            self._trees[name] = clean, None, MatrixStream(self.context, clean)
+            self._trees[name] = clean, None, MatrixStream(self._matrix_textures, clean)
         return {
             "time": frame_values.time,
             "beat": frame_values.beat,
@@ -590,7 +591,7 @@ class PictureEngine:
             complaints = []
             if program is not None:
                 self._run(ready, part, program, self._weights(ready, part, values[slots], given), given)
-                result = MatrixStream(self.context, texture=self._canvases[name].now, is_owner=False)
+                result = MatrixStream(self._matrix_textures, texture=self._canvases[name].now)
                 coefficient = 1.0  # it is in the shader
             elif "fed" in activation.notes:
                 result = terms["fed"][0][1]
@@ -605,7 +606,7 @@ class PictureEngine:
             if any(result.shape != first for _, result in results):
                 self._tell(name, ["its activations give matrices of different shapes; only the first shape counts."])
             agreeing = [(weight, result) for weight, result in results if result.shape == first]
-            stream = MatrixStream(self.context, linear_combination(agreeing, 0.0, first))
+            stream = MatrixStream(self._matrix_textures, linear_combination(agreeing, 0.0, first))
         place.put(stream, arrived)
 
     def _matrix_inputs(self, ready, part, numbers):
@@ -634,9 +635,9 @@ class PictureEngine:
             known = self._trees.get(name)
             if array is not None and (known is None or known[0] is not array or known[1] != size):
                 sized = resized(array, size) if size else array
-                self._trees[name] = array, size, MatrixStream(self.context, sized)
+                self._trees[name] = array, size, MatrixStream(self._matrix_textures, sized)
         if name not in self._trees:
-            self._trees[name] = None, None, MatrixStream(self.context, np.zeros((1, 1), np.float32))
+            self._trees[name] = None, None, MatrixStream(self._matrix_textures, np.zeros((1, 1), np.float32))
         return self._trees[name][2]
 
     def _tell(self, name, sentences):
@@ -734,7 +735,12 @@ class PictureEngine:
             canvas.release()
         for program in self._programs.values():
             program.release()
+        for held in self._files.values():
+            if not isinstance(held, np.ndarray):
+                held.release()
         self._canvases, self._screens, self._programs, self._ready = {}, {}, {}, []
+        self._places, self._trees, self._fed, self._files = {}, {}, {}, {}
+        self._matrix_textures.release()
 
 
 def means(texels, activations):

@@ -83,7 +83,7 @@ class Playhead:
     def __init__(self, ring, rate):
         self._ring, self._rate = ring, rate
         self._fitted_at = float("-inf")
-        self._origin_ns, self._offset, self._slope = 0, 0.0, float(rate)
+        self._line = 0, 0.0, float(rate)  # host time in ns, device frame heard then, frames per second
 
     def heard(self, host_time_s):
         """The ring frame heard at this host time (`time.perf_counter()`), a float; 0 before the first."""
@@ -94,7 +94,8 @@ class Playhead:
         if now - self._fitted_at > _FIT_EVERY_S:
             self.fit()
             self._fitted_at = now
-        device_frame = self._offset + self._slope * (host_time_s - self._origin_ns * 1e-9)
+        origin_ns, offset, slope = self._line
+        device_frame = offset + slope * (host_time_s - origin_ns * 1e-9)
         played = recent[:, STAMP_PLAYED]
         block = max(int(np.searchsorted(played, device_frame, side="right")) - 1, 0)
         into_block = min(device_frame - played[block], recent[block, STAMP_TAKEN])
@@ -103,7 +104,7 @@ class Playhead:
     def line(self, host_time_s):
         """(host time, ring frame heard then, frames per second): what another process needs to go on by
         itself."""
-        return host_time_s, self.heard(host_time_s), self._slope
+        return host_time_s, self.heard(host_time_s), self._line[2]
 
     def fit(self):
         """Fits the line anew; `heard` does so often enough by itself."""
@@ -123,8 +124,8 @@ class Playhead:
         if np.ptp(seconds) > 1.0:
             measured = np.dot(seconds - centre, frames) / np.dot(seconds - centre, seconds - centre)
             slope = float(np.clip(measured, slope * (1 - _LARGEST_ERROR), slope * (1 + _LARGEST_ERROR)))
-        self._origin_ns, self._slope = int(newest[STAMP_HEARD]), slope
-        self._offset = float(newest[STAMP_PLAYED] + frames.mean() - slope * centre)
+        offset = float(newest[STAMP_PLAYED] + frames.mean() - slope * centre)
+        self._line = int(newest[STAMP_HEARD]), offset, slope
 
 
 # ---- what can be played to
@@ -210,6 +211,10 @@ class Device:
     channels: int
     rate: int
     is_default: bool
+
+    def __str__(self):
+        default = ", default" if self.is_default else ""
+        return f"{self.index} {self.name} ({self.host}, {self.channels} channels, {self.rate} Hz{default})"
 
 
 # Windows gives one device under four names; best first.

@@ -44,7 +44,7 @@ _NO_CONTEXT = (
 
 
 def _because(reason):
-    reason = " ".join(str(reason).split()).strip().rstrip(".")
+    reason = " ".join(str(reason).split()).rstrip(".")
     return f" ({reason})" if reason else ""
 
 
@@ -58,6 +58,41 @@ def headless_context():
         return moderngl.create_context(require=330, standalone=True, **settings)
     except Exception as error:  # moderngl and its backends raise plain `Exception`
         raise DeviceError(_NO_CONTEXT.format(reason=_because(error))) from error
+
+
+_complaints = []  # of GLFW, which has one place for them in a process
+
+
+def _complain(_code, description):
+    _complaints[:] = [description.decode(errors="replace")]
+
+
+def _begin():
+    _complaints.clear()
+    glfw.set_error_callback(_complain)
+    if not glfw.init():
+        raise DeviceError(
+            f"No window: there is no display to open it on{_because(_complaints[-1] if _complaints else '')}. "
+            "Set `DISPLAY` or `WAYLAND_DISPLAY`, or play with `--headless`."
+        )
+
+
+def _name(number, monitor):
+    mode, name = glfw.get_video_mode(monitor), glfw.get_monitor_name(monitor).decode(errors="replace")
+    rate = f", {mode.refresh_rate} Hz" if mode.refresh_rate else ""
+    return f"{number} ({name}, {mode.size.width} × {mode.size.height}{rate})"
+
+
+def monitors():
+    """What each monitor is called, by its number: `0 (DP-1, 2560 × 1440, 60 Hz)`. Not while a window is open.
+
+    Raises `DeviceError` with a sentence where there is no display.
+    """
+    _begin()
+    try:
+        return [_name(number, monitor) for number, monitor in enumerate(glfw.get_monitors())]
+    finally:
+        glfw.terminate()
 
 
 class _Functions:
@@ -82,17 +117,11 @@ class Window:
     """
 
     def __init__(self, size, title="DMM-AV", fullscreen=False, monitor=None, visible=True):
-        self._complaint = ""
         self._happened = []
         self._taken = set()  # keys that are down and are no data
         self._monitor_number = monitor
         self._windowed = None
-        glfw.set_error_callback(self._complain)
-        if not glfw.init():
-            raise DeviceError(
-                f"No window: there is no display to open it on{_because(self._complaint)}. "
-                "Set `DISPLAY` or `WAYLAND_DISPLAY`, or play with `--headless`."
-            )
+        _begin()
         try:
             self._open(size, title, fullscreen, visible)
         except BaseException:
@@ -121,7 +150,7 @@ class Window:
         self._window = glfw.create_window(*size, title, None, None)
         if not self._window:
             raise DeviceError(
-                f"No window: the display offers no OpenGL 3.3{_because(self._complaint)}. "
+                f"No window: the display offers no OpenGL 3.3{_because(_complaints[-1] if _complaints else '')}. "
                 "Update its driver, or play with `--headless`."
             )
         glfw.make_context_current(self._window)
@@ -198,10 +227,7 @@ class Window:
             return None
         monitors = glfw.get_monitors()
         if not 0 <= self._monitor_number < len(monitors):
-            listed = ", ".join(
-                f"{number} ({glfw.get_monitor_name(monitor).decode(errors='replace')})"
-                for number, monitor in enumerate(monitors)
-            )
+            listed = ", ".join(_name(number, monitor) for number, monitor in enumerate(monitors))
             raise DeviceError(f"--monitor {self._monitor_number}: there is no such monitor. Known: {listed}.")
         return monitors[self._monitor_number]
 
@@ -324,9 +350,6 @@ class Window:
         self._happened.append(("closed",))
 
     # --- End ------------------------------------------------------------------------------------------
-
-    def _complain(self, _code, description):
-        self._complaint = description.decode(errors="replace")
 
     def close(self):
         """Takes the window and its context away."""

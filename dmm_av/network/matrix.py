@@ -55,7 +55,7 @@ class NetworkMatrix:
         before = self.weights.get(entry)
         if before is None:
             if len(self.weights) >= self.budget:
-                raise EditError(f"the matrix is full: {self.budget} weights. Cut some, or raise `budget` in the patch.")
+                raise EditError(f"edit: the matrix is full, it holds {self.budget} weights. Cut some first.")
             self.rows.setdefault(entry[:2], {})[entry] = None
             self.columns.setdefault(entry[2], {})[entry] = None
             self.inputs.setdefault(entry[0], {})[entry[1]] = None

@@ -382,9 +382,8 @@ def _differ(declared, other):
 def saved_text(text, live, library=LIBRARY, where="patch"):
     """The text of a patch, changed so that it says the living network; comments and order stay.
 
-    live       an object with `neurons` {name: ({activation: coefficient}, {setting: value})},
-               `rows` {(to, input): {(source, output, *branches): weight}} and `written`, the entries
-               (to, input, source, output, *branches) that hands or patches wrote
+    live       an object with `neurons` {name: ({activation: coefficient}, {setting: value})} and
+               `rows` {(to, input): {(source, output, *branches): weight}}
     returns    the same text where nothing changed
     errors     a sentence when the text itself cannot be read
     """

@@ -106,12 +106,16 @@ class _Wanted:
         found = {}
         for name in self.covered:
             for port, default in self.names[name].default_rows().items():
-                if (name, port) not in self.full:
-                    found[(name, port)] = {}
-                elif self.full[(name, port)] != default or (name, port) in places or self._wakes(name, port):
-                    found[(name, port)] = self.full[(name, port)]
+                row = self.full.get((name, port), {})
+                if row != default or (name, port) in places:
+                    found[(name, port)] = row
         for spot, row in self.full.items():
             if spot[1] not in self.names[spot[0]].default_rows():
+                found[spot] = row
+        # what only its default rows keep awake, and nothing declares, would sleep
+        awake = {name for (name, _), row in found.items() if row}
+        for spot, row in self.full.items():
+            if spot[0] not in awake and activation_prefix(spot[0]):
                 found[spot] = row
         for spot in self.reading.no_default:
             if spot[0] in self.covered and spot not in self.full and self._has_input(*spot):
@@ -123,11 +127,6 @@ class _Wanted:
 
     def _has_input(self, name, port):
         return self.names[name].is_placeholder or self.names[name].input(port) is not None
-
-    def _wakes(self, name, port):
-        """Whether an undeclared neuron is kept awake by this row although it is the default one."""
-        is_undeclared = name not in BUILT_IN and activation_prefix(name) is not None
-        return is_undeclared and any((name, port, *source) in self.live.written for source in self.full[(name, port)])
 
     def _neurons(self):
         texts = self.reading.neuron_texts

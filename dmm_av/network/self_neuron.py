@@ -125,6 +125,7 @@ class SelfNeuron:
             self._attempt(group)
         finally:
             self._is_beginning = False
+            self.network.matrix.freeze()
 
     def nominal(self, group):
         """The delta that a group would add at full gain, as a tree; the network stays as it is."""

@@ -6,6 +6,7 @@ is counted. Frames are handed to a stage client, which never blocks.
 
 import gc
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -16,6 +17,9 @@ from dmm_av.scheduler.machine import Machine
 from dmm_av.scheduler.performance import Performance
 
 IDLE_S = 0.000_5
+AHEAD_BLOCKS = 6  # of sound in the ring: what a slow tick may take before the VM goes on without it
+NEEDED_BLOCKS = 2  # below which it goes on
+SWITCH_S = 0.000_5  # how long another thread of this process may keep the interpreter from the ticks
 
 
 class Live:
@@ -43,11 +47,15 @@ class Live:
 
     def start(self):
         """Starts sound and ticks."""
+        self._compile_for_events()
+        sys.setswitchinterval(SWITCH_S)
         gc.collect()
         gc.freeze()
         self._thread.start()
         self._builder.start()
-        self.vm.start(self.output.ring.base)
+        block = self.vm.block
+        self.vm.start(self.output.ring.base, AHEAD_BLOCKS * block, NEEDED_BLOCKS * block)
+        self.vm.wait(AHEAD_BLOCKS)  # the device begins on a full ring
         self.output.start()
 
     def stop(self):
@@ -66,6 +74,12 @@ class Live:
     def wait(self, seconds):
         """Returns when the performance has stopped, or after so many seconds."""
         return self._stop.wait(seconds)
+
+    def _compile_for_events(self):
+        """Events of a file take effect at their tick, so what they need is built before the first one."""
+        for _, request in self.events:
+            for activation in self.machine.unprepared(request.group) if request.group else ():
+                compile_activation(activation)
 
     def _build(self):
         """Compiles what edits need, off the tick path; a piece that does not build is named, its edit goes on."""

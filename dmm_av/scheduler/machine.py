@@ -257,7 +257,7 @@ class Machine:
             except DmmError as error:
                 self._reply(group, str(error))
             return
-        missing = self._unprepared(group)
+        missing = self.unprepared(group) if self.prepare else []
         if missing or self._names_of(group) & {n for _, names, _ in self._preparing for n in names}:
             ready = threading.Event()
             if missing:
@@ -281,9 +281,8 @@ class Machine:
         self._preparing = still
         return found
 
-    def _unprepared(self, group):
-        if self.prepare is None:
-            return []
+    def unprepared(self, group):
+        """Activations that a group needs and that are not compiled yet."""
         wanted = []
         for edit in group.edits:
             if isinstance(edit, verb.New | verb.Insert):

@@ -144,8 +144,9 @@ class Performance:
 
     def revert(self):
         """Sets everything to the file, at once and whatever is muted."""
-        live = parse_patch(saved_text(self.patch.text, self.live(), self.machine.library), self.patch.where, self.machine.library)
-        group = difference(live, self.patch, self.machine.library)
+        library = self.machine.library
+        live = parse_patch(saved_text(self.patch.text, self.live(), library), self.patch.where, library)
+        group = difference(live, self.patch, library)
         if group.edits:
             self.machine.submit(Group(group.edits, "file"), at_full_gain=True)
 
