@@ -42,7 +42,7 @@ class Row:
 def interleaved(measures, rounds=5, warm_up=1):
     """Medians of several measures, taken in turns so that a slow minute of the machine is slow for all of them.
 
-    measures   {name: function that returns one figure}
+    measures   {name: function that returns one figure, or a tuple of figures}
     warm_up    rounds that are thrown away first (compilers, caches, clock of the processor)
     returns    {name: median}
     """
@@ -52,7 +52,14 @@ def interleaved(measures, rounds=5, warm_up=1):
             figure = measure()
             if turn >= warm_up:
                 figures[name].append(figure)
-    return {name: statistics.median(taken) for name, taken in figures.items()}
+    return {name: median(taken) for name, taken in figures.items()}
+
+
+def median(taken):
+    """The median of figures; of tuples of figures, place by place."""
+    if isinstance(taken[0], tuple):
+        return tuple(statistics.median(place) for place in zip(*taken, strict=True))
+    return statistics.median(taken)
 
 
 def frame_times(draw, frames=60, warm_up=30):

@@ -1,10 +1,19 @@
 """Drawings written by hand, for tests of the picture side. Order is the order of writing; no settling here."""
 
+import functools
+
+import moderngl
 import numpy as np
 
 from dmm_av.engine.drawing import Component, Drawing, FrameValues, Pass, Row, Term
 from dmm_av.network.activation import LIBRARY
 from dmm_av.streams.kinds import Kind
+
+
+@functools.cache
+def gl_context():
+    """The context of all picture tests of a process; enter it before drawing."""
+    return moderngl.create_context(standalone=True, backend="egl", require=330)
 
 
 def drawing_of(neurons, screen, size=(64, 36), limit=4.0, show="clamp", readbacks=(), library=LIBRARY):
@@ -43,8 +52,7 @@ def drawing_of(neurons, screen, size=(64, 36), limit=4.0, show="clamp", readback
                 "out",
                 kind_of(source),
                 slot(weight, f"{to}.{port} {source}"),
-                at is not None
-                and (at[1] or (source in names and names.index(source) >= at[0])),
+                at is not None and (at[1] or (source in names and names.index(source) >= at[0])),
             )
             for source, weight in sorted(wires.items())
             if source != "one"

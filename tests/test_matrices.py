@@ -4,10 +4,9 @@ import json
 import time
 from pathlib import Path
 
-import moderngl
 import numpy as np
 import pytest
-from drawings import drawing_of, frame, play
+from drawings import drawing_of, frame, gl_context, play
 from test_pictures import write_picture
 
 from dmm_av.engine.alone import draw_alone
@@ -35,9 +34,10 @@ def compute(path):
     return lambda name, **inputs: draw_alone(name, inputs, path=path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def context():
-    return moderngl.create_context(standalone=True, backend="egl", require=330)
+    with gl_context() as context:
+        yield context
 
 
 @pytest.fixture
@@ -86,11 +86,13 @@ def test_products_stretched_to_be_seen(compute):
 
 # synthetic64
 
-I, J = np.mgrid[0:64, 0:64]
-M64 = 0.5 + 0.25 * np.sin(2 * np.pi * 3 * I / 64) + 0.25 * np.cos(2 * np.pi * 5 * J / 64) * np.sin(
-    2 * np.pi * (I + 2 * J) / 64
+ROW, COLUMN = np.mgrid[0:64, 0:64]
+M64 = (
+    0.5
+    + 0.25 * np.sin(2 * np.pi * 3 * ROW / 64)
+    + 0.25 * np.cos(2 * np.pi * 5 * COLUMN / 64) * np.sin(2 * np.pi * (ROW + 2 * COLUMN) / 64)
 )
-J64 = 0.6 * ((I // 8 + J // 8) % 2) + 0.4 * I * J / 63**2
+J64 = 0.6 * ((ROW // 8 + COLUMN // 8) % 2) + 0.4 * ROW * COLUMN / 63**2
 CORNERS = ([0, 0, 0, 1, 1, 63, 63, 31], [0, 1, 63, 0, 1, 0, 63, 17])
 
 
@@ -198,9 +200,7 @@ def matrix_wire(engine, neurons, screen="out", frames=1):
             for row in pass_.rows
         ]
         passes.append(Pass(pass_.name, pass_.components, tuple(rows), pass_.settings, pass_.seed, pass_.kind))
-    drawing = Drawing(
-        1, drawing.size, drawing.limit, tuple(passes), drawing.screen, drawing.show, drawing.readbacks
-    )
+    drawing = Drawing(1, drawing.size, drawing.limit, tuple(passes), drawing.screen, drawing.show, drawing.readbacks)
     said = engine.adopt(drawing)
     for number in range(frames):
         said += engine.draw(frame(number, values))

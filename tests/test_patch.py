@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,6 @@ from dmm_av.activations.library import open_library
 from dmm_av.errors import PatchError
 from dmm_av.network import edits, patch_saving
 from dmm_av.network.activation import Activation, Input, Library, Output, Setting
-from dmm_av.network.matrix import Key
 from dmm_av.network.network import BUILT_IN, Network
 from dmm_av.network.notation import edit_text
 from dmm_av.network.patch import (
@@ -510,7 +510,7 @@ HEAD = "neurons:\n  swell: sine\n  ear: bands~\n  pic: waves\n  tree: accum.tree
         ("format: old", "a format that this version does not know"),
         ("seed: -1", "`seed` is a whole number from 0 up"),
         ("limit: 0", "every picture is black"),
-        ("size: [1280]", "this is no size. Write `size: [1280, 720]`"),
+        ("size: [1280, wide]", "this is no size. Write `[width, height]` in pixels"),
         ("name: [a]", "`name` is a text"),
         ("rates: 60", "`rates` is a map"),
         ("rates: {fps: 60}", "no rate is called `fps`"),
@@ -747,16 +747,14 @@ class Live:
 
     neurons: dict
     rows: dict
-    written: set
 
     @classmethod
     def of(cls, patch):
-        live = cls({}, {}, set())
+        live = cls({}, {})
         live.neurons = {
             name: (dict(declared.activation), dict(declared.settings)) for name, declared in patch.neurons.items()
         }
         live.rows = {spot: dict(row) for spot, row in full_rows(patch, LIBRARY).items()}
-        live.written = {(*spot, *source) for spot, row in patch.rows.items() for source in row}
         return live
 
     def apply(self, group):
@@ -942,7 +940,6 @@ def networks(draw):
                 row[source] = draw(WEIGHTS)
         if row:
             live.rows[spot] = row
-            live.written |= {(*spot, *source) for source in row}
         else:
             live.rows.pop(spot, None)
     for name in names:
@@ -1021,8 +1018,7 @@ def live_view(network):
         for spot, row in matrix.rows.items()
         if spot[1] != "activation"
     }
-    written = {entry for entry, key in matrix.keys.items() if key == Key.WRITTEN}
-    return Live({name: (network.mixture(name), network.settings.get(name, {})) for name in names}, rows, written)
+    return Live({name: (network.mixture(name), network.settings.get(name, {})) for name in names}, rows)
 
 
 @given(networks(), networks())
@@ -1214,7 +1210,6 @@ def test_new_neurons_come_at_the_end():
         live.neurons["film"] = ({"movie": 1.0}, {"file": "a (1): b.mp4", "loop": True, "fit": "cover"})
         live.rows[("lag:x", "input")] = {("swell", "out"): 0.5}
         live.rows[("lag:x", "time")] = {ONE: 0.1}
-        live.written.add(("lag:x", "input", "swell", "out"))
         live.rows[("screen", "image")] = {("film", "out"): 1.0}
 
     assert save(change)[1] == [
@@ -1327,6 +1322,82 @@ def test_placeholders_are_saved_as_they_are():
     assert saved_text(text, live, LIBRARY) == text
     live.rows[("x", "glow")][("lfo", "out")] = 3.0
     assert saved_text(text, live, LIBRARY) == text.replace("lfo: 2", "lfo: 3")
+
+
+IN_BLOCKS = """\
+neurons:
+  swell:
+    is: sine
+  screen:
+    show: bipolar
+  voice:
+    is:
+      sine~: 0.5
+      saw~: 0.5
+    frequency:
+      one: 220
+      swell: 30
+  v(1..3):
+    is: saw~
+    frequency: note(1..3)
+  note(1..3): sine
+  hits:
+    is: steps~
+    steps:
+      - 1
+      - 0
+      - {swell: 1}
+matrix:
+  v(1..3).offset: 0.5
+  speakers.both:
+    v?: 0.1
+
+  sine~:u.offset:
+     voice: 1
+  pad.activation: sine~
+  pad.offset: 2
+"""
+IN_BRACES = (
+    '{"neurons": {"swell": "sine", "v(1..3)": {"is": "saw~", "frequency": "note(1..3)"}, "note(1..3)": {"is": "sine"}, '
+    '"hits": {"is": "steps~", "steps": [1, 0, 0.5]}}, "matrix": {"speakers.both": {"v?": 0.1}, '
+    '"v(1..3).offset": 0.5, "sine~:u.offset": 1}}'
+)
+
+
+def changed_at_random(live, chance):
+    for _ in range(chance.randint(1, 6)):
+        what, spot = chance.random(), chance.choice([spot for spot in live.rows if spot[0] != "self"])
+        declared = [name for name in live.neurons if name != "screen"]
+        if what < 0.3:
+            live.rows[spot][chance.choice(list(live.rows[spot]))] = chance.choice([0.0, 1.0, -2.5])
+        elif what < 0.5:
+            del live.rows[spot][chance.choice(list(live.rows[spot]))]
+            live.rows = {spot: row for spot, row in live.rows.items() if row}
+        elif what < 0.65 and declared:
+            name = chance.choice(declared)
+            port = chance.choice([port for one in live.neurons[name][0] for port in LIBRARY[one].inputs])
+            port = f"steps/{chance.randint(1, 6)}" if port == "steps" else port
+            live.rows.setdefault((name, port), {})[ONE] = chance.choice([1.0, 0.25])
+        elif what < 0.8 and declared:
+            live.apply(edits.Group((edits.Remove(chance.choice(declared)),)))
+        elif what < 0.9:
+            name = f"n{chance.randint(1, 5)}"
+            live.apply(edits.Group((edits.New(name, "lag"), edits.Set(f"{name}.input", "one", 0.5))))
+        elif simple := [name for name in declared if live.neurons[name][0] in ({"sine": 1.0}, {"saw": 1.0})]:
+            live.neurons[chance.choice(simple)] = ({"saw": 1.0}, {})
+
+
+@pytest.mark.parametrize("text", [PIECE, PIECE.replace("\n", "\r\n"), IN_BLOCKS, IN_BRACES])
+@pytest.mark.parametrize("seed", range(60))
+def test_however_a_patch_is_laid_out_it_is_changed_in_place(text, seed):
+    live = Live.of(patch_of(text))
+    changed_at_random(live, Random(seed))
+    _, root = migrated(text, "x")
+    wanted = patch_saving._Wanted(live, LIBRARY, read_sections(root, "x", LIBRARY))
+    changed = patch_saving._in_place(text, root, wanted)
+    assert said(live, changed)
+    assert saved_text(text, live, LIBRARY) == changed
+    assert saved_text(changed, live, LIBRARY) == changed
 
 
 # Pieces of patches

@@ -3,10 +3,9 @@
 import time
 
 import av
-import moderngl
 import numpy as np
 import pytest
-from drawings import drawing_of, frame, play
+from drawings import drawing_of, frame, gl_context, play
 
 from dmm_av.activations import pictures
 from dmm_av.engine.alone import default_inputs, draw_alone
@@ -100,21 +99,15 @@ def golden_kaleidoscope(wedges, angle):
     p, q = (U - 0.5) * ASPECT, V - 0.5
     wedge = TAU / wedges
     fold = np.abs(np.mod(np.arctan2(q, p) - TAU * angle, wedge) - wedge / 2)
-    return smooth(
-        mirrored(0.5 + np.hypot(p, q) * np.cos(fold) / ASPECT), mirrored(0.5 + np.hypot(p, q) * np.sin(fold))
-    )
+    return smooth(mirrored(0.5 + np.hypot(p, q) * np.cos(fold) / ASPECT), mirrored(0.5 + np.hypot(p, q) * np.sin(fold)))
 
 
 def golden_pixelate(x, y):
-    return smooth(
-        (np.floor((U - 0.5) * x) + 0.5) / x + 0.5, mirrored((np.floor((V - 0.5) * y) + 0.5) / y + 0.5)
-    )
+    return smooth((np.floor((U - 0.5) * x) + 0.5) / x + 0.5, mirrored((np.floor((V - 0.5) * y) + 0.5) / y + 0.5))
 
 
 def golden_hue(cycles):
-    to_yiq = np.array(
-        [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]]
-    )
+    to_yiq = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
     c, s = np.cos(TAU * cycles), np.sin(TAU * cycles)
     turn = np.linalg.inv(to_yiq) @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]) @ to_yiq
     return with_colours(SEEN, lambda rgb, _: rgb @ turn.T)
@@ -189,9 +182,7 @@ GOLDEN = {
         (
             dict(picture=FINE, x=3, y=2, offset=0.5),
             {},
-            smooth(
-                ((U - 0.5) * 3 + 0.5 + 0.5 * (np.floor((V - 0.5) * 2 + 0.5) % 2)) % 1, ((V - 0.5) * 2 + 0.5) % 1
-            ),
+            smooth(((U - 0.5) * 3 + 0.5 + 0.5 * (np.floor((V - 0.5) * 2 + 0.5) % 2)) % 1, ((V - 0.5) * 2 + 0.5) % 1),
             2e-3,
         )
     ],
@@ -220,9 +211,7 @@ GOLDEN = {
             1e-5,
         )
     ],
-    "brightness": [
-        (dict(picture=SEEN, amount=-0.4), {}, with_colours(SEEN, lambda rgb, a: rgb - 0.4 * a), 1e-5)
-    ],
+    "brightness": [(dict(picture=SEEN, amount=-0.4), {}, with_colours(SEEN, lambda rgb, a: rgb - 0.4 * a), 1e-5)],
     "invert": [
         (dict(picture=SEEN, amount=1), {}, with_colours(SEEN, lambda rgb, a: a - rgb), 1e-5),
         (dict(picture=SEEN, amount=0.25), {}, with_colours(SEEN, lambda rgb, a: 0.5 * rgb + 0.25 * a), 1e-5),
@@ -307,11 +296,7 @@ def test_every_shader_draws_finite_values_whatever_it_is_given(name):
     hostile = FINE * 1e4 * (np.arange(540) % 7 - 3)[:, None, None]
     for number in (0.0, -1e9, 1e9):
         inputs = {
-            port.name: hostile
-            if port.kind is Kind.IMAGE
-            else hostile[..., 0]
-            if port.kind is Kind.MATRIX
-            else number
+            port.name: hostile if port.kind is Kind.IMAGE else hostile[..., 0] if port.kind is Kind.MATRIX else number
             for port in activation.inputs.values()
         }
         drawn = draw_alone(activation, inputs, {}, SIZE, limit=4.0)
@@ -447,9 +432,10 @@ def test_a_picture_comes_first_among_the_inputs():
 # Picture files
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def context():
-    return moderngl.create_context(standalone=True, backend="egl", require=330)
+    with gl_context() as context:
+        yield context
 
 
 @pytest.fixture

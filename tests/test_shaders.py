@@ -3,10 +3,9 @@
 import re
 from dataclasses import replace
 
-import moderngl
 import numpy as np
 import pytest
-from drawings import drawing_of, frame, play
+from drawings import drawing_of, frame, gl_context, play
 
 from dmm_av.activations.pictures import SHADERS, read_folder, read_shader
 from dmm_av.engine.alone import draw_alone
@@ -20,9 +19,10 @@ from dmm_av.streams.kinds import Kind
 SIZE = (64, 36)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def context():
-    return moderngl.create_context(standalone=True, backend="egl", require=330)
+    with gl_context() as context:
+        yield context
 
 
 @pytest.fixture
@@ -148,7 +148,11 @@ def test_aliases_of_other_shader_languages_are_understood(tmp_path, library):
 
 
 def test_a_shadertoy_body_runs_as_it_is(tmp_path, library):
-    body = "void mainImage(out vec4 fragColor, in vec2 fragCoord) {\n  fragColor = vec4(fragCoord / iResolution.xy, 0.5, 1.0);\n}\n"
+    body = (
+        "void mainImage(out vec4 fragColor, in vec2 fragCoord) {\n"
+        "  fragColor = vec4(fragCoord / iResolution.xy, 0.5, 1.0);\n"
+        "}\n"
+    )
     declare(library, tmp_path, "toy", "", body)
     drawn = draw_alone("toy", {}, size=SIZE, library=library)
     assert drawn[0, 0, :2] == pytest.approx([0.5 / 64, 35.5 / 36], abs=1e-6)
@@ -344,7 +348,8 @@ def test_a_dot_in_a_loop_of_pictures_moves_one_step_every_frame(engine, pictures
 
 
 def test_a_delayed_input_reads_what_its_source_drew_in_the_frame_before(engine):
-    neurons = {"a": solid(0.0), "l": {"is": "last", "picture": "a"}, "late": {"is": "last", "picture": "b"}, "b": solid(0.0)}
+    neurons = {"a": solid(0.0), "l": {"is": "last", "picture": "a"}}
+    neurons |= {"late": {"is": "last", "picture": "b"}, "b": solid(0.0)}
     drawing, values, slots = drawing_of(neurons, "l", SIZE)
     engine.adopt(drawing)
     for number in range(4):
@@ -550,7 +555,7 @@ def test_a_mistake_in_an_included_file_names_that_file(tmp_path, library, contex
 def test_lines_after_an_include_are_counted_on(tmp_path, library):
     body = '#include "lib/noise.glsl"\nvec4 uses(vec2 uv) {\n    return vec4(flow_noise(uv, nothing, 0.0));\n}\n'
     declare(library, tmp_path, "uses", "", body)
-    with pytest.raises(MediaError, match=r"^uses\.glsl, line 7: "):
+    with pytest.raises(MediaError, match=r"^uses\.glsl, line 6: "):
         draw_alone("uses", {}, size=SIZE, library=library)
 
 

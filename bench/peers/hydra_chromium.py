@@ -45,12 +45,14 @@ class Measured:
 
     times      wall time of each frame until a pixel of it could be read, ms
     unbroken   wall time a frame, ms, when pixels were only awaited after the last one
+    worked     processor time a frame of all of Chromium's processes, ms
     picture    a PNG of the last frame, or None
     """
 
     sketch: str
     times: list
     unbroken: float
+    worked: float
     renderer: str
     picture: bytes | None = None
 
@@ -94,6 +96,7 @@ class Hydra:
         self._size = size
         self._wanted = queue.Queue()
         self._results = queue.Queue()
+        self._marks = []
 
     def __enter__(self):
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._requests())
@@ -123,6 +126,7 @@ class Hydra:
             {"sketch": sketch, "width": width, "height": height, "frames": frames, "warm_up": warm_up,
              "picture": picture}
         )  # fmt: skip
+        self._marks.clear()
         try:
             result = self._results.get(timeout=PATIENCE_S)
         except queue.Empty:
@@ -133,10 +137,15 @@ class Hydra:
         if "error" in result:
             raise DeviceError(f"bench: hydra-synth could not draw `{sketch}`. It says: {result['error']}")
         drawn = base64.b64decode(result["picture"].split(",", 1)[1]) if result["picture"] else None
-        return Measured(result["sketch"], result["times"], result["unbroken"], result["renderer"], drawn)
+        began, ended = self._marks
+        worked = (ended - began) * 1000.0 / frames
+        return Measured(result["sketch"], result["times"], result["unbroken"], worked, result["renderer"], drawn)
+
+    def _mark(self):
+        self._marks.append(processor_time(self._browser.pid))
 
     def _requests(self):
-        wanted, results = self._wanted, self._results
+        wanted, results, mark = self._wanted, self._results, self._mark
         files = {"/page.html": PAGE / "page.html", "/sketches.js": PAGE / "sketches.js", "/hydra-synth.js": LIBRARY}
 
         class Requests(http.server.BaseHTTPRequestHandler):
@@ -150,7 +159,11 @@ class Hydra:
                     self.send_error(404)
 
             def do_POST(self):
-                results.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                sent = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/mark":
+                    mark()
+                else:
+                    results.put(json.loads(sent))
                 self.answer(b"", "text/plain")
 
             def answer(self, body, kind):
@@ -176,3 +189,14 @@ class Hydra:
 def rasteriser(renderer):
     """The short name of what draws, from the long one that WebGL reports."""
     return next((name for name in ("llvmpipe", "SwiftShader") if name in renderer), renderer)
+
+
+def processor_time(group):
+    """Processor time that the processes of a group have used so far, s. Reads /proc, so Linux only."""
+    used = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # a process may end while it is looked at
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                used += int(fields[11]) + int(fields[12])
+    return used / os.sysconf("SC_CLK_TCK")

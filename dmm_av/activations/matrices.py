@@ -142,9 +142,7 @@ LIBRARY.add(
         side="picture",
         about="A tree of depth two as a matrix: rows and columns in the order of its labels.",
         inputs={
-            "matrix": Input(
-                "matrix", Kind.VVALUE, about="the network matrix, or any tree of depth two", also=("tree",)
-            )
+            "matrix": Input("matrix", Kind.VVALUE, about="the network matrix, or any tree of depth two", also=("tree",))
         },
         outputs={"out": Output("out", Kind.MATRIX)},
         family="matrices",

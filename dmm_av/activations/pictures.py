@@ -62,12 +62,17 @@ _FIELDS = {
 }
 # Words that GLSL keeps for itself and that a person might well choose as the name of an input.
 _RESERVED = frozenset(
-    "attribute const uniform varying layout centroid flat smooth noperspective break continue do for while"
-    " switch case default if else in out inout float int void bool true false invariant discard return mat2"
-    " mat3 mat4 vec2 vec3 vec4 ivec2 ivec3 ivec4 bvec2 bvec3 bvec4 uint uvec2 uvec3 uvec4 lowp mediump highp"
-    " precision struct common partition active asm class union enum typedef template this packed goto inline"
-    " noinline volatile public static extern external interface long short double half fixed unsigned superp"
-    " input output filter sizeof cast namespace using main sample texture buffer shared resource patch".split()
+    re.findall(
+        r"\w+",
+        """
+        attribute const uniform varying layout centroid flat smooth noperspective break continue do for while switch
+        case default if else in out inout float int void bool true false invariant discard return mat2 mat3 mat4 vec2
+        vec3 vec4 ivec2 ivec3 ivec4 bvec2 bvec3 bvec4 uint uvec2 uvec3 uvec4 lowp mediump highp precision struct common
+        partition active asm class union enum typedef template this packed goto inline noinline volatile public static
+        extern external interface long short double half fixed unsigned superp input output filter sizeof cast namespace
+        using main once sample texture buffer shared resource patch
+        """,
+    )
 )
 
 
@@ -94,9 +99,7 @@ def read_shader(path, text=None):
             raise MediaError(f"{path.name}: the shader cannot be read ({error}).") from error
     found = _HEADER.match(text)
     if not found:
-        raise MediaError(
-            f"{path.name}, line 1: no header. Begin the file with a comment `/* name: … inputs: … */`."
-        )
+        raise MediaError(f"{path.name}, line 1: no header. Begin the file with a comment `/* name: … inputs: … */`.")
     first_line = text.count("\n", 0, found.start(1)) + 1
     try:
         header = yaml.load(found[1], _Loader)
@@ -160,9 +163,7 @@ def _activation(header, path):
 def _check_fields(declared, what, path):
     for key in declared:
         if key not in _FIELDS[what]:
-            raise _Mistake(
-                (*path, key), f"a {what} has no field `{key}`. {nearest(str(key), _FIELDS[what])}"
-            )
+            raise _Mistake((*path, key), f"a {what} has no field `{key}`. {nearest(str(key), _FIELDS[what])}")
 
 
 def _declarations(declared, section):
@@ -173,13 +174,9 @@ def _declarations(declared, section):
         raise _Mistake((section,), f"`{section}:` is no list of `name: {{…}}` lines.")
     for name, fields in declared.items():
         if not isinstance(name, str) or not _NAME.match(name):
-            raise _Mistake(
-                (section, name), f"`{name}` is no name: small letters, digits and _, a letter first."
-            )
+            raise _Mistake((section, name), f"`{name}` is no name: small letters, digits and _, a letter first.")
         if section != "outputs" and (name in GIVEN or name in _RESERVED):
-            raise _Mistake(
-                (section, name), f"`{name}` has a meaning of its own in shaders. Choose another name."
-            )
+            raise _Mistake((section, name), f"`{name}` has a meaning of its own in shaders. Choose another name.")
         if fields is not None and not isinstance(fields, dict):
             raise _Mistake((section, name), f"`{name}` needs fields in braces: `{name}: {{kind: …}}`.")
         yield name, fields or {}
@@ -205,9 +202,7 @@ def _inputs(declared):
         path = ("inputs", name)
         kind = fields.get("kind", "number")
         if kind not in ("image", "matrix", "number"):
-            raise _Mistake(
-                (*path, "kind"), f"no input is of kind `{kind}`. Known: image, matrix, number."
-            )
+            raise _Mistake((*path, "kind"), f"no input is of kind `{kind}`. Known: image, matrix, number.")
         _check_fields(fields, f"{kind} input", path)
         unit = _unit(fields, path)
         inputs[name] = Input(
@@ -286,9 +281,7 @@ def _settings(declared):
         _check_fields(fields, "setting", path)
         kind = fields.get("kind", "number")
         if kind not in SETTING_KINDS:
-            raise _Mistake(
-                (*path, "kind"), f"no setting is of kind `{kind}`. {nearest(str(kind), SETTING_KINDS)}"
-            )
+            raise _Mistake((*path, "kind"), f"no setting is of kind `{kind}`. {nearest(str(kind), SETTING_KINDS)}")
         choices = tuple(fields.get("choices", ()))
         if kind == "choice" and (not choices or fields.get("default") not in choices):
             raise _Mistake(path, f"`{name}` needs `choices: [...]` and one of them as `default`.")

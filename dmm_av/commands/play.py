@@ -32,8 +32,9 @@ def play(
     activations = open_library(library)
     opened, path = open_patch(patch, activations)
     opened = replace(opened, size=parse_size(size) or opened.size, seed=opened.seed if seed is None else seed)
+    title, folder = f"DMM-AV: {opened.name or path.stem}", str(path.parent)
     stage = StageClient(
-        opened.size, f"DMM-AV: {opened.name or path.stem}", fullscreen, monitor, headless or not _has_display()
+        opened.size, title, fullscreen, monitor, headless=headless or not _has_display(), folder=folder
     )
     stage.start()  # first, so that the window opens while the sound side is being made
     if not headless and not _has_display():
@@ -69,7 +70,7 @@ class _Show:
         if audio:
             output, sentence = open_output(ring, patch.rates.sample, device)
             if sentence:
-                self.say("sound", sentence)
+                self.say("device", sentence)
         else:
             output = VirtualClock(ring, patch.rates.sample)
         self.live = Live(patch, library, SignalVM(patch.rates.sample, patch.rates.tick), output, stage, events, path)
@@ -109,6 +110,7 @@ class _Show:
         watched = [self.path, *self.library_files]
         folders = [folder for folder in (shaders / "activations", shaders / "lib") if folder.is_dir()]
         watcher = Watcher([*watched, *folders], self._saved)
+        self._saved(self.path)  # what was saved since it was read
         self.live.start()
         began = time.monotonic()
         next_status = began

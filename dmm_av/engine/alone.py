@@ -54,7 +54,15 @@ def draw_alone(
     """
     if isinstance(activation, str):
         activation = library[activation]
-    engine = _engine(context, library, size, folder)
+    with _context() if context is None else context as current:
+        engine = _engine(current, library, size, folder)
+        return _draw(
+            engine, activation, inputs, settings or {}, size, (time, beat, phase, frame, frame_rate), seed, limit, path
+        )
+
+
+def _draw(engine, activation, inputs, settings, size, clock, seed, limit, path):
+    time, beat, phase, frame, frame_rate = clock
     engine.clear_memory()
     engine.matrices.path = path
     values, rows, matrices = [], [], {}
@@ -82,12 +90,8 @@ def draw_alone(
             rows.append(Row(port.name, -1, (Term(source, "out", term_kind, slot(0.0 if port.rate else 1.0)),)))
             if port.rate:
                 integrals[port.name] = value
-    alone = Pass(
-        "alone", (Component(activation.name),), tuple(rows), tuple((settings or {}).items()), seed, kind
-    )
-    problems = engine.adopt(
-        Drawing(0, tuple(size), limit, (alone,), Row("image", -1), "clamp", ("alone",))
-    )
+    alone = Pass("alone", (Component(activation.name),), tuple(rows), tuple(settings.items()), seed, kind)
+    problems = engine.adopt(Drawing(0, tuple(size), limit, (alone,), Row("image", -1), "clamp", ("alone",)))
     if problems:
         raise MediaError(problems[0][1])
     for name, integral in integrals.items():
@@ -98,13 +102,16 @@ def draw_alone(
     return (engine.matrix("alone") if kind == "matrix" else engine.picture("alone")).copy()
 
 
+def _context():
+    """The context of this thread, made when it is first needed."""
+    if "context" not in _HERE.__dict__:
+        _HERE.context = moderngl.create_context(standalone=True, backend="egl", require=330)
+    return _HERE.context
+
+
 def _engine(context, library, size, folder):
     """The engine of this thread for a context and a register; made once."""
     engines = _HERE.__dict__.setdefault("engines", {})
-    if context is None:
-        if "context" not in _HERE.__dict__:
-            _HERE.context = moderngl.create_context(standalone=True, backend="egl", require=330)
-        context = _HERE.context
     key = id(context), id(library), str(folder)
     if key not in engines:
         engines[key] = PictureEngine(context, size, library, folder, precision="f4")

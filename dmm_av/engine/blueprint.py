@@ -162,23 +162,17 @@ class Blueprints:
             )
         measured = [bool(activation.notes.get("means")) for activation in activations]
         if len(set(measured)) > 1 or not all(is_drawn(activation) for activation in activations):
-            raise MediaError(
-                "Its activations give different kinds of streams; only those of one kind can be mixed."
-            )
+            raise MediaError("Its activations give different kinds of streams; only those of one kind can be mixed.")
         size = self._size(settings, activations, stage_size)
         if measured[0]:
             part = self._part(pass_, activations, settings, ("f4", 4), TAPS)
             size = tuple(-(-side // (2 * TAPS)) for side in size)
-            return Blueprint(
-                pass_.name, "numbers", size, "f4", pass_.seed, (part,), files, (), bool(smooth)
-            )
+            return Blueprint(pass_.name, "numbers", size, "f4", pass_.seed, (part,), files, (), bool(smooth))
         memory = any(activation.notes.get("memory") for activation in activations)
         dtype = "f4" if memory else self.precision
         part = self._part(pass_, activations, settings, (dtype, 4))
         integrals = tuple(self._integrals(part.wiring))
-        return Blueprint(
-            pass_.name, "image", size, dtype, pass_.seed, (part,), files, integrals, bool(smooth)
-        )
+        return Blueprint(pass_.name, "image", size, dtype, pass_.seed, (part,), files, integrals, bool(smooth))
 
     def _file(self, value):
         return (self.folder / str(value)).resolve() if value else None
@@ -201,10 +195,7 @@ class Blueprints:
             return Part(activations, wire(pass_, activations, frozenset()), None)
         bodies = [self.body(activation) for activation in activations]
         images = {
-            name
-            for activation in activations
-            for name, port in activation.inputs.items()
-            if port.kind is Kind.IMAGE
+            name for activation in activations for name, port in activation.inputs.items() if port.kind is Kind.IMAGE
         }
         elsewhere = {
             name
@@ -222,9 +213,7 @@ class Blueprints:
         shown = tuple(sorted((key, repr(value)) for key, value in settings.items()))
         key = (tuple(activation.name for activation in activations), wiring.shape, shown, target[1])
         if key not in self._texts:
-            self._texts[key] = pass_shader(
-                wiring, activations, bodies, settings, taps, rows_from_top=target[1] == 1
-            )
+            self._texts[key] = pass_shader(wiring, activations, bodies, settings, taps, rows_from_top=target[1] == 1)
         return Part(activations, wiring, Recipe(self._texts[key], wiring.reads, target))
 
     def _integrals(self, wiring):

@@ -70,9 +70,7 @@ class Program:
     errors    MediaError with the file's own line
     """
 
-    GIVEN = frozenset(
-        ("time", "beat", "phase", "frame", "dt", "seed", "aspect", "resolution", "limit_")
-    )
+    GIVEN = frozenset(("time", "beat", "phase", "frame", "dt", "seed", "aspect", "resolution", "limit_"))
 
     def __init__(self, context, text, reads):
         try:

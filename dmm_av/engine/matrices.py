@@ -342,9 +342,7 @@ def matrix_shader(activation, fan_in, body, stage):
         ("all", "", "ivec2(0, 0)"),
     ):
         lines.append(f"uniform sampler2D {name}_result_;\n")
-        lines.append(
-            f"vec2 {name}_result({parameter}) {{ return texelFetch({name}_result_, {texel}, 0).rg; }}\n"
-        )
+        lines.append(f"vec2 {name}_result({parameter}) {{ return texelFetch({name}_result_, {texel}, 0).rg; }}\n")
     lines.append("#line 10001\n")
     lines.append(body)
     call = {"row": "over_row(at.y)", "column": "over_column(at.x)", "all": "over_all()"}.get(stage)
@@ -352,7 +350,5 @@ def matrix_shader(activation, fan_in, body, stage):
     if call:
         lines.append(f"    out_ = vec4({call}, 0.0, 0.0);\n}}\n")
     else:
-        lines.append(
-            "    float y = element(at.y, at.x);\n    out_ = vec4(abs(y) <= 3.0e38 ? y : 0.0);\n}\n"
-        )
+        lines.append("    float y = element(at.y, at.x);\n    out_ = vec4(abs(y) <= 3.0e38 ? y : 0.0);\n}\n")
     return "".join(lines)

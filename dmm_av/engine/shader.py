@@ -215,9 +215,7 @@ def read_body(activation):
     own = _COMMENT.sub(" ", put(path, path.name))
     text = "".join(pieces)
     if re.search(r"\bvoid\s+mainImage\s*\(", own):
-        text += (
-            f"vec4 {function}(vec2 uv) {{ vec4 y = vec4(0.0); mainImage(y, uv * resolution); return y; }}\n"
-        )
+        text += f"vec4 {function}(vec2 uv) {{ vec4 y = vec4(0.0); mainImage(y, uv * resolution); return y; }}\n"
     elif not re.search(rf"\bvec4\s+{function}\s*\(\s*vec2\b", own):
         raise MediaError(
             f"{path.name}: no function `vec4 {function}(vec2 uv)`. "
@@ -424,9 +422,7 @@ def pass_shader(wiring, activations, bodies, settings, samples=1, rows_from_top=
     vertex.append(FULL_SCREEN.replace("ONCE_", "".join(filled)))
     fragment += [*aliases, *_input_functions(wiring), *constants, *_file_functions(activations, wiring), *texts]
     fragment += ["#line 1\n", *start]
-    fragment.append(
-        f"vec4 whole_(vec2 uv) {{ inputs_(uv); start_(); return finite_({' + '.join(calls)}); }}\n"
-    )
+    fragment.append(f"vec4 whole_(vec2 uv) {{ inputs_(uv); start_(); return finite_({' + '.join(calls)}); }}\n")
     at = "vec2(uv_.x, 1.0 - uv_.y)" if rows_from_top else "uv_"
     main = _MAIN_ONE if samples == 1 else _MAIN_MANY.replace("SAMPLES", str(samples))
     fragment.append(main.replace("AT_", at))

@@ -5,7 +5,7 @@ by `matrices`. Knows no window, no patch and no clock: a `Drawing` and the numbe
 come out. Arrays of pixels have row 0 on top; uv (0, 0) is the bottom left.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import moderngl
@@ -13,7 +13,7 @@ import numpy as np
 
 from dmm_av.activations.matrices import LIBRARY
 from dmm_av.activations.pictures import PARTS, SHADERS, read_shader
-from dmm_av.engine.blueprint import Blueprint, Blueprints, Part, Recipe, is_drawn
+from dmm_av.engine.blueprint import Blueprint, Blueprints, Recipe, is_drawn
 from dmm_av.engine.canvas import Canvas, Program
 from dmm_av.engine.drawing import Drawing, Row
 from dmm_av.engine.matrices import MatrixEngine, MatrixStream, MatrixTextures, linear_combination
@@ -24,7 +24,7 @@ from dmm_av.errors import DmmError
 SHOWS = ("clamp", "bipolar", "abs", "tonemap")
 SCREEN = "screen"
 MOST_READS = 16  # what every GL 3.3 can sample in one pass
-SPARE_PROGRAMS = 64  # kept after their last use: an undo or a mistyped save brings them back
+SPARE_PROGRAMS = 12  # kept after their last use: an undo or a mistyped save brings them back
 GREY = np.array([0.299, 0.587, 0.114])
 _GIVEN_ONCE = {"time": 0.0, "beat": 0.0, "phase": 0.0, "frame": 0.0, "dt": 0.0, "seed": 0.0, "limit_": 4.0}
 
@@ -285,10 +285,10 @@ class PictureEngine:
         if old is None or old.blueprint.shape != blueprint.shape:
             return None
         parts = tuple(
-            Part(good.activations, now.wiring, good.recipe and Recipe(good.recipe.text, now.wiring.reads, good.recipe.target))
+            replace(good, wiring=now.wiring, recipe=good.recipe and replace(good.recipe, reads=now.wiring.reads))
             for good, now in zip(old.blueprint.parts, blueprint.parts, strict=True)
         )
-        return Blueprint(**{**vars(old.blueprint), "parts": parts})
+        return replace(old.blueprint, parts=parts)
 
     def _make_ready(self, blueprint, old):
         parts = [
@@ -329,9 +329,7 @@ class PictureEngine:
                 places[blueprint.name] = self._places.get(blueprint.name) or MatrixPlace()
             if blueprint.kind != "matrix" or any(part.recipe for part in blueprint.parts):
                 components = 1 if blueprint.kind == "matrix" else 4
-                kept[blueprint.name] = self._kept_canvas(
-                    blueprint.name, blueprint.size, blueprint.dtype, components
-                )
+                kept[blueprint.name] = self._kept_canvas(blueprint.name, blueprint.size, blueprint.dtype, components)
             for name, *_ in ready.integrals:
                 kept[name] = self._kept_canvas(name, blueprint.size, "f4", 1)
                 kept[name].keep_before()

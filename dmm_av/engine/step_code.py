@@ -31,6 +31,7 @@ MOST_OUTPUTS = 32
 MOST_WORDS = 96
 _SCOPES = [
     "x",
+    "sum",
     "flag",
     "scratch",
     *[f"y{i}" for i in range(MOST_OUTPUTS)],
@@ -74,6 +75,7 @@ def _access(scope, element, llvm_type):
 
 load_x, _ = _access("x", types.float64, _FLOAT)
 load_flag, store_flag = _access("flag", types.int64, _INT64)
+load_sum, store_sum = _access("sum", types.float64, _FLOAT)
 load_scratch, store_scratch = _access("scratch", types.int64, _INT64)
 STORE_Y = [_access(f"y{i}", types.float64, _FLOAT)[1] for i in range(MOST_OUTPUTS)]
 _STATES = [_access(f"s{i}", types.float64, _FLOAT) for i in range(MOST_WORDS)]
@@ -101,6 +103,84 @@ def store_float(typing_context, address, value):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float64), code
+
+
+_VECTOR = ir.VectorType(_FLOAT, 8)
+_LANES = ir.VectorType(ir.IntType(32), 8)
+
+
+def _transposed(builder, rows):
+    """Eight vectors of eight, rows made columns in three rounds of exchanges."""
+
+    def exchange(pairs, places):
+        mask = ir.Constant(_LANES, places)
+        return [builder.shuffle_vector(rows[a], rows[b], mask) for a, b in pairs]
+
+    ones = [(0, 1), (2, 3), (4, 5), (6, 7)]
+    even, odd = exchange(ones, [0, 8, 2, 10, 4, 12, 6, 14]), exchange(ones, [1, 9, 3, 11, 5, 13, 7, 15])
+    rows = [vector for pair in zip(even, odd, strict=True) for vector in pair]
+    twos = [(0, 2), (1, 3), (4, 6), (5, 7)]
+    first, last = exchange(twos, [0, 1, 8, 9, 4, 5, 12, 13]), exchange(twos, [2, 3, 10, 11, 6, 7, 14, 15])
+    rows = [*first[:2], *last[:2], *first[2:], *last[2:]]
+    fours = [(0, 4), (1, 5), (2, 6), (3, 7)]
+    return [
+        *exchange(fours, [0, 1, 2, 3, 8, 9, 10, 11]),
+        *exchange(fours, [4, 5, 6, 7, 12, 13, 14, 15]),
+    ]
+
+
+def _row_addresses(builder, table, offset):
+    pointer = builder.inttoptr(table, _INT64.as_pointer())
+    distance = builder.mul(offset, _INT64(8))
+    return [builder.add(builder.load(builder.gep(pointer, [_INT64(k)])), distance) for k in range(8)]
+
+
+def _lane_addresses(builder, base, stride):
+    return [builder.add(base, builder.mul(_INT64(8 * k), stride)) for k in range(8)]
+
+
+def _move_block(builder, sources, targets):
+    """Eight times eight numbers, transposed."""
+    vectors = []
+    for address in sources:
+        vector = builder.load(builder.inttoptr(address, _VECTOR.as_pointer()))
+        vector.align = 8
+        vectors.append(vector)
+    for vector, address in zip(_transposed(builder, vectors), targets, strict=True):
+        builder.store(vector, builder.inttoptr(address, _VECTOR.as_pointer())).align = 8
+
+
+@intrinsic
+def rows_to_lanes(typing_context, table, offset, target, stride):
+    """Eight samples of eight rows, side by side.
+
+    table    address of eight addresses of rows
+    offset   first sample
+    target   address of the first sample's first lane; samples are `stride` numbers apart
+    """
+
+    def code(context, builder, signature, arguments):
+        table, offset, target, stride = arguments
+        _move_block(
+            builder, _row_addresses(builder, table, offset), _lane_addresses(builder, target, stride)
+        )
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), code
+
+
+@intrinsic
+def lanes_to_rows(typing_context, table, offset, source, stride):
+    """The way back: eight samples of eight lanes into eight rows."""
+
+    def code(context, builder, signature, arguments):
+        table, offset, source, stride = arguments
+        _move_block(
+            builder, _lane_addresses(builder, source, stride), _row_addresses(builder, table, offset)
+        )
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), code
 
 
 @intrinsic

@@ -1,8 +1,9 @@
 """From one scalar step to the loops that run it fast. Here, and only here, text becomes code.
 
-Every step gets one compiled function with up to three loops:
+Every step gets one compiled function with up to five loops:
 
   lanes      many neurons side by side, one or many steps: number side, sample path, stateful steps in blocks
+  held       the same for one step, with cycles per step that `prepare` worked out for the whole block
   block      one neuron over a block of time (steps without state only; phases are prefix sums)
   constant   the same where every input is constant over the block
 
@@ -31,7 +32,7 @@ from dmm_av.engine.signal_reference import plain_arguments
 from dmm_av.errors import DmmError, PatchError
 from dmm_av.network.activation import LIBRARY
 
-LANES, BLOCK, CONSTANT = 0, 1, 2  # which loop a call wants
+LANES, BLOCK, CONSTANT, PREPARE, HELD = range(5)  # which loop a call wants
 
 # Words of the record that a call of the loops gets.
 STATE = 0  # address of the state words
@@ -41,8 +42,9 @@ SLOT_STRIDE = 3  # lanes: distance from one input to the next, in numbers
 OUTPUT_STRIDE = 4  # distance from one output to the next, in numbers
 RATE, AUDIO, STEP = 5, 6, 7  # the clock, as floats
 CONSTANTS = 8  # block: bit k is set where input k is constant over the block
-SCRATCH = 9  # block: address of room for one block of words
+SCRATCH = 9  # block: address of room for one block of words; held: a word and a number per lane
 FAMILIES = 10  # from here: how many inputs each family has
+SLOT_STEPS = 16  # lanes, from here, per single input: distance from step to step; 0: the same in all steps
 RECORD_WORDS = 16
 
 _SIGNATURE = types.void(*[types.int64] * 6)
@@ -169,6 +171,11 @@ class _Writer:
         self.line(1, f"output_stride = words[{OUTPUT_STRIDE}]")
         self.line(1, f"if which == {LANES}:")
         self.lanes()
+        if self.layout.phase:
+            self.line(1, f"elif which == {PREPARE}:")
+            self.prepare()
+            self.line(1, f"elif which == {HELD}:")
+            self.held()
         if self.layout.is_pure:
             self.line(1, f"elif which == {BLOCK}:")
             self.block()
@@ -181,6 +188,7 @@ class _Writer:
             "from dmm_av.engine.step_code import Clock, LOAD_STATE, LOAD_WORD, STORE_STATE, STORE_WORD, STORE_Y",
             "from dmm_av.engine.step_code import chance, fixed_of, load_flag, load_scratch, load_x, store_flag",
             "from dmm_av.engine.step_code import store_scratch, turns_of, usual_turn, store_float",
+            "from dmm_av.streams.dsp import bits_of, float_of",
             "",
         ]
         for name in sorted(self.names):
@@ -192,7 +200,7 @@ class _Writer:
         """The name of one access function of a table of step_code."""
         return self.need(f"{table}_{index}")
 
-    def call_step(self, depth, memories=True):
+    def call_step(self, depth):
         """The call of the body: outputs o0 …, new states n0 …, pushed p0 …"""
         arguments, counters = [], dict.fromkeys(("input", "state", "memory", "random", "bank", "family"), 0)
         for name, role, _ in self.parameters:
@@ -229,61 +237,99 @@ class _Writer:
         arguments = ", ".join(values[slot] for slot in self.layout.integrand)
         return f"usual_turn(float(integrand({arguments})), clock.step)"
 
-    def lanes(self):
+    def open_lanes(self):
         layout = self.layout
         self.line(2, f"stride = words[{LANE_STRIDE}]")
         self.line(2, f"flags = words[{FLAGS}]")
         self.line(2, f"slot_stride = words[{SLOT_STRIDE}]")
         for k in range(len(layout.families)):
             self.line(2, f"count{k} = words[{FAMILIES + k}]")
+
+    def lanes(self):
+        layout = self.layout
+        self.open_lanes()
+        for k in range(len(layout.inputs)):
+            self.line(2, f"x{k} = {k} * slot_stride")
+            self.line(2, f"e{k} = words[{SLOT_STEPS + k}]")
         self.line(2, "for t in range(steps):")
         self.line(3, "xt = x + 8 * t * stride")
         self.line(3, "yt = y + 8 * t * stride")
         self.line(3, "for i in range(lanes):")
         for k in range(len(layout.inputs)):
-            self.line(4, f"a{k} = load_x(xt, {k} * slot_stride + i)")
-        first = str(len(layout.inputs))
-        for k in range(len(layout.families)):
-            self.line(4, f"f{k} = (xt + 8 * (({first}) * slot_stride + i), 8 * slot_stride, count{k})")
-            first += f" + count{k}"
+            self.line(4, f"a{k} = load_x(x, x{k} + t * e{k} + i)")
         if layout.phase:
             inputs = [f"a{k}" for k in range(len(layout.inputs))]
             self.line(4, f"turn = {self.integrand(inputs)}")
-            self.line(4, f"word = {self.indexed('load_word', 0)}(s, i)")
-            self.line(4, f"{self.indexed('store_word', 0)}(s, i, word + fixed_of(turn))")
-            self.line(4, "phase = turns_of(word)")
+            self.line(4, "increment = fixed_of(turn)")
+        self.lane(4)
+
+    def prepare(self):
+        layout = self.layout
+        self.open_lanes()
+        self.line(2, f"scratch = words[{SCRATCH}]")
+        self.line(2, "for i in range(lanes):")
+        for k in set(layout.integrand):
+            self.line(3, f"a{k} = load_x(x, {k} * slot_stride + i)")
+        inputs = [f"a{k}" for k in range(len(layout.inputs))]
+        self.line(3, f"turn = {self.integrand(inputs)}")
+        self.line(3, "store_scratch(scratch, i, fixed_of(turn))")
+        self.line(3, "store_scratch(scratch, stride + i, bits_of(turn))")
+
+    def held(self):
+        layout = self.layout
+        self.open_lanes()
+        self.line(2, f"scratch = words[{SCRATCH}]")
+        self.line(2, "xt = x")
+        self.line(2, "yt = y")
+        self.line(2, "for i in range(lanes):")
+        for k in range(len(layout.inputs)):
+            self.line(3, f"a{k} = load_x(x, {k} * slot_stride + i)")
+        self.line(3, "increment = load_scratch(scratch, i)")
+        self.line(3, "turn = float_of(load_scratch(scratch, stride + i))")
+        self.lane(3)
+
+    def lane(self, depth):
+        """One step of one lane, after inputs, increment and turn are known."""
+        layout = self.layout
+        first = str(len(layout.inputs))
+        for k in range(len(layout.families)):
+            self.line(depth, f"f{k} = (xt + 8 * (({first}) * slot_stride + i), 8 * slot_stride, count{k})")
+            first += f" + count{k}"
+        if layout.phase:
+            self.line(depth, f"word = {self.indexed('load_word', 0)}(s, i)")
+            self.line(depth, f"{self.indexed('store_word', 0)}(s, i, word + increment)")
+            self.line(depth, "phase = turns_of(word)")
         for k, word in enumerate(self.word_of_random):
             key = self.indexed("load_word", word)
             counter = self.indexed("load_word", word + 1)
-            self.line(4, f"c{k} = {counter}(s, {word + 1} * stride + i)")
-            self.line(4, f"r{k} = chance({key}(s, {word} * stride + i), c{k})")
-            self.line(
-                4, f"{self.indexed('store_word', word + 1)}(s, {word + 1} * stride + i, c{k} + 1)"
-            )
+            store = self.indexed("store_word", word + 1)
+            self.line(depth, f"c{k} = {counter}(s, {word + 1} * stride + i)")
+            self.line(depth, f"r{k} = chance({key}(s, {word} * stride + i), c{k})")
+            self.line(depth, f"{store}(s, {word + 1} * stride + i, c{k} + 1)")
         for k, word in enumerate(self.word_of_state):
-            self.line(4, f"s{k} = {self.indexed('load_state', word)}(s, {word} * stride + i)")
+            self.line(depth, f"s{k} = {self.indexed('load_state', word)}(s, {word} * stride + i)")
         for k, word in enumerate(self.word_of_bank):
-            self.line(4, f"b{k} = (s + 8 * ({word} * stride + i), 8 * stride, {layout.banks[k]})")
+            self.line(depth, f"b{k} = (s + 8 * ({word} * stride + i), 8 * stride, {layout.banks[k]})")
         for k, word in enumerate(self.word_of_memory):
             for part, offset in (("address", 0), ("position", 1), ("mask", 2)):
                 load = self.indexed("load_word", word + offset)
-                self.line(4, f"{part}{k} = {load}(s, {word + offset} * stride + i)")
-            self.line(4, f"m{k} = (address{k}, position{k}, mask{k})")
-        self.call_step(4)
+                self.line(depth, f"{part}{k} = {load}(s, {word + offset} * stride + i)")
+            self.line(depth, f"m{k} = (address{k}, position{k}, mask{k})")
+        self.call_step(depth)
         for k, word in enumerate(self.word_of_state):
-            self.line(4, f"{self.indexed('store_state', word)}(s, {word} * stride + i, float(n{k}))")
+            self.line(depth, f"{self.indexed('store_state', word)}(s, {word} * stride + i, float(n{k}))")
         for k, word in enumerate(self.word_of_memory):
-            self.line(4, f"store_float(address{k} + 8 * (position{k} & mask{k}), float(p{k}))")
+            self.line(depth, f"store_float(address{k} + 8 * (position{k} & mask{k}), float(p{k}))")
             store = self.indexed("store_word", word + 1)
-            self.line(4, f"{store}(s, {word + 1} * stride + i, position{k} + 1)")
+            self.line(depth, f"{store}(s, {word + 1} * stride + i, position{k} + 1)")
         outputs = [f"o{k}" for k in range(len(layout.outputs))]
         finite = " and ".join(f"abs({output}) <= 1.7976931348623157e308" for output in outputs)
-        self.line(4, "flag = load_flag(flags, i)")
-        self.line(4, f"flag = flag if {finite} else 1")
-        self.line(4, "store_flag(flags, i, flag)")
+        self.line(depth, "flag = load_flag(flags, i)")
+        self.line(depth, f"flag = flag if {finite} else 1")
+        self.line(depth, "store_flag(flags, i, flag)")
         for k, output in enumerate(outputs):
             store = self.indexed("store_y", k)
-            self.line(4, f"{store}(yt, {k} * output_stride + i, {output} if flag == 0 else 0.0)")
+            self.line(depth, f"{store}(yt, {k} * output_stride + i, {output} if flag == 0 else 0.0)")
 
     def block(self):
         layout = self.layout

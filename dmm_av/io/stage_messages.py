@@ -24,6 +24,7 @@ The stage answers
     ("skipped", (frame, …))           never drawn, because newer states existed
     ("error", name, sentence)         of the neuron `name`, or of the `stage`
     ("action", name)  ("key", name, 1|0)  ("mouse", x, y)  ("button", name, 1|0)  ("scroll", x, y)
+                                      of the player; `help` is answered by the stage itself
     ("fullscreen", bool)              the window does so now
     ("stats", {fps, drawn, skipped, draw_ms, late_ms, queue})   once a second
     ("screenshot", path)              it is written

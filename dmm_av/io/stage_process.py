@@ -368,6 +368,7 @@ class Stage:
                 continue
             if event == ("action", "help") and self._overlay:
                 self._overlay.help = not self._overlay.help
+                continue
             self._channel.send(*event)
             self._ending |= event == ("closed",)
 

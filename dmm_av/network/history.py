@@ -80,28 +80,23 @@ class History:
         later = None
         for place, changed in _all_places(step):
             is_entry = place in step.entries
-            if self.writers.get(place, 0) == changed.serial:
-                ramps.end_adds(attempt, lambda ramp, place=place, serial=changed.serial: _is(ramp, place, serial))
-                land(place, changed.before)
-                self._mark(attempt, place, changed.former_writer)
-                continue
-            if later is None:
-                later = self._assignments_after(step)
-            heir = min(
-                (found for found in later.get(place, ()) if found.serial > changed.serial),
-                key=lambda found: found.serial,
-                default=None,
-            )
+            is_untouched = self.writers.get(place, 0) == changed.serial
+            heir = None
+            if not is_untouched:
+                later = self._assignments_after(step) if later is None else later
+                newer = [found for found in later.get(place, ()) if found.serial > changed.serial]
+                heir = min(newer, key=lambda found: found.serial, default=None)
             if heir is not None:
                 _bequeath(attempt, heir, changed.before, changed.former_writer)
                 _set(attempt, changed, "undone_by", heir)
-            elif changed.assigns and (not is_entry or place in ramps.sets):
-                land(place, changed.before)  # its own ramp is still under way, or it is no number
+                continue
+            rest = ramps.end_adds(attempt, lambda ramp, place=place, serial=changed.serial: _is(ramp, place, serial))
+            if is_untouched or (changed.assigns and (not is_entry or place in ramps.sets)):
+                if is_untouched and is_entry and not rest and place not in ramps.sets:
+                    _set(attempt, changed, "after", attempt.state(place))  # sums of many parts end a rounding off
+                land(place, changed.before)
                 self._mark(attempt, place, changed.former_writer)
             else:
-                rest = ramps.end_adds(
-                    attempt, lambda ramp, place=place, serial=changed.serial: _is(ramp, place, serial)
-                )
                 amount = _weight(changed.before) - _weight(changed.after) + rest
                 _set(attempt, changed, "undone_by", self._shift(attempt, place, amount, changed.before))
         return step

@@ -7,6 +7,7 @@ Headers, whole files and what a reading is for (start, reload, eval, save) are i
 import re
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import partial
 
 from dmm_av.errors import DmmError, PatchError, nearest, unknown
 from dmm_av.network.network import AUTHORS, BUILT_IN, LIBRARY_NAME, UNSEEN
@@ -16,16 +17,14 @@ from dmm_av.network.patch_text import (
     Node,
     Scalar,
     Sequence,
-    number_in,
     number_with_unit,
     place,
     shown,
-    weight_in,
 )
 from dmm_av.network.ports import built_in_ports, ports_of, undeclared_ports
 from dmm_av.network.reference import ACTIVATION, activation_prefix, alternatives, is_name, parse_reference
+from dmm_av.network.setting_values import finite_number, setting_value
 from dmm_av.streams.kinds import Kind, converter, is_legal
-from dmm_av.streams.vvalue import check_labels
 
 ONE = ("one", "out")  # the source of a bare number
 MOST_NEURONS = 10_000
@@ -40,8 +39,6 @@ MOST_SUGGESTIONS = 20
 _GROUP = re.compile(r"\(([^()]*)\)")
 _RANGE = re.compile(r"(\d{1,6})\.\.(\d{1,6})\Z")
 _ITEM = re.compile(r"[1-9]\d{0,5}\Z")
-_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
-_SIZE = re.compile(r"(\d{1,5})(?: ?[x×] ?(\d{1,5}))?\Z")
 
 
 @dataclass(frozen=True)
@@ -255,7 +252,10 @@ class Reading:
             found = self._activation(name, self._text(key, member), key)
             if found in mixture:
                 raise PatchError(f"{place(self.where, key)}: `{found}` is in the mixture twice. Remove one of them.")
-            mixture[found] = self._number(value, member, place(self.where, value), "coefficient")
+            at, text = place(self.where, value), self._text(value, member)
+            mixture[found] = finite_number(text, at)
+            if mixture[found] is None:
+                raise PatchError(f"{at}: the coefficient `{shown(text)}` is no number. Write one.")
         return mixture
 
     def _activation(self, name, text, node):
@@ -388,7 +388,9 @@ class Reading:
             if setting is not None or (ports.is_placeholder and not self._is_row(value)):
                 if text in self.neurons[name].settings:
                     raise PatchError(f"{place(self.where, key)}: `{name}.{text}` is written twice. Remove one.")
-                self.neurons[name].settings[text] = self._setting_value(name, text, setting, value, member)
+                at = f"{place(self.where, value)}, setting `{name}.{text}`"
+                words = partial(self._setting_text, member=member)
+                self.neurons[name].settings[text] = setting_value(setting, value, at, words)
                 self.setting_texts[(name, text)] = (body, pair)
                 return
             if not ports.is_placeholder:
@@ -638,24 +640,7 @@ class Reading:
 
     def _weight(self, text, declared, at):
         """The weight that a text says; None where it is no number."""
-        found = number_with_unit(text)
-        if found is None:
-            return None
-        number, unit = found
-        symbol = declared.unit.symbol if declared is not None else ""
-        weight = weight_in(number, unit, symbol)
-        if weight is None:
-            raise PatchError(f"{at}: `{text}` does not fit, for this input counts in {symbol}. Write the plain number.")
-        if weight != weight:
-            raise PatchError(f"{at}: `{shown(text)}` is no finite number. Write an ordinary one.")
-        return weight
-
-    def _number(self, node, member, at, what):
-        text = self._text(node, member)
-        number = self._weight(text, None, at)
-        if number is None:
-            raise PatchError(f"{at}: the {what} `{shown(text)}` is no number.")
-        return number
+        return finite_number(text, at, declared.unit.symbol if declared is not None else "")
 
     def _setting_text(self, node, member):
         """A setting's text; parentheses in it may be meant as they are (a file's name)."""
@@ -667,79 +652,6 @@ class Reading:
             if len(members) == member.count:
                 return members[member.index]
         return node.text
-
-    def _setting_value(self, name, key, setting, node, member):
-        at = f"{place(self.where, node)}, setting `{name}.{key}`"
-        kind = setting.kind if setting is not None else None
-        if kind is None:
-            return self._anything(node, member)
-        if kind == "list":
-            if not isinstance(node, Sequence):
-                raise PatchError(f"{at}: this is a list. Write `[a, b, …]`.")
-            return self._anything(node, member)
-        if kind == "tree":
-            if not isinstance(node, Mapping):
-                raise PatchError(f"{at}: this is a tree of numbers. Write `{{a: 1, b: {{c: 2}}}}`.")
-            found = self._tree(node, at)
-            try:
-                check_labels(found, at)
-            except DmmError as error:
-                raise PatchError(str(error)) from None
-            return found
-        if kind == "size":
-            return self._size(node, member, at)
-        if not isinstance(node, Scalar) or (node.is_empty and kind != "text"):
-            raise PatchError(f"{at}: one {kind} belongs here.")
-        text = self._setting_text(node, member)
-        if kind == "choice":
-            found = next((choice for choice in setting.choices if str(choice) == text), None)
-            if found is None:
-                raise unknown(at, "choice", shown(text), [str(choice) for choice in setting.choices])
-            return found
-        if kind == "boolean":
-            if text.lower() not in _TRUE + _FALSE:
-                raise PatchError(f"{at}: `{shown(text)}` is neither true nor false. Write one of them.")
-            return text.lower() in _TRUE
-        if kind in ("number", "integer"):
-            number = self._weight(text, None, at)
-            if number is None or (kind == "integer" and not number.is_integer()):
-                article = "a number" if kind == "number" else "a whole number"
-                raise PatchError(f"{at}: `{shown(text)}` is not {article}. Write one.")
-            return int(number) if kind == "integer" else number
-        return text
-
-    def _size(self, node, member, at):
-        items = node.items if isinstance(node, Sequence) else [node]
-        texts = [item.text for item in items if isinstance(item, Scalar)]
-        if len(texts) == 1 and len(items) == 1 and (found := _SIZE.match(self._setting_text(items[0], member))):
-            texts = [found[1], found[2] or found[1]]
-        sides = [int(text) for text in texts if text.isdecimal() and len(text) < 6]
-        if len(sides) != 2 or len(texts) != 2 or not all(1 <= side <= 16_384 for side in sides):
-            raise PatchError(f"{at}: this is no size. Write `[width, height]` in pixels, such as `[640, 360]`.")
-        return sides
-
-    def _tree(self, node, at):
-        if isinstance(node, Mapping):
-            return {key.text: self._tree(value, at) for key, value in node.pairs}
-        if isinstance(node, Sequence):
-            raise PatchError(f"{at}: a list has no place in a tree. Write `{{a: 1, b: 2}}`.")
-        return self._number(node, None, place(self.where, node), "leaf")
-
-    def _anything(self, node, member):
-        """Lists, maps, numbers, true, false and texts as they are written."""
-        if isinstance(node, Sequence):
-            return [self._anything(item, member) for item in node.items]
-        if isinstance(node, Mapping):
-            return {key.text: self._anything(value, member) for key, value in node.pairs}
-        text = self._setting_text(node, member)
-        number = number_in(text) if node.plain else None
-        if number is not None:
-            if number != number:
-                raise PatchError(f"{place(self.where, node)}: `{text}` is no finite number. Write an ordinary one.")
-            return int(number) if re.fullmatch(r"[-+]?\d+", text) else number
-        if node.plain and text in ("true", "false"):
-            return text == "true"
-        return text
 
 
 def _reference(text, at):

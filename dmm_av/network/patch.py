@@ -25,9 +25,10 @@ from dmm_av.network.patch_sections import (
     source_text,
     target_text,
 )
-from dmm_av.network.patch_text import LARGEST, Mapping, Scalar, Sequence, compose, decoded, number_in, place, shown
+from dmm_av.network.patch_text import LARGEST, Mapping, Scalar, compose, decoded, number_in, place, shown
 from dmm_av.network.ports import ports_of, undeclared_ports
 from dmm_av.network.reference import activation_prefix
+from dmm_av.network.setting_values import size
 
 
 @dataclass(frozen=True)
@@ -178,16 +179,7 @@ class _Header:
 
     def size(self):
         node = self.root.get("size")
-        if node is None:
-            return (1280, 720)
-        items = node.items if isinstance(node, Sequence) else [node]
-        texts = [item.text for item in items if isinstance(item, Scalar)]
-        if len(items) == 1 and texts:
-            texts = texts[0].replace("×", "x").split("x")
-        sides = [int(text) for text in texts if text.strip().isdecimal() and len(text) < 6]
-        if len(sides) != 2 or len(texts) != 2 or not all(1 <= side <= 16_384 for side in sides):
-            raise PatchError(f"{place(self.where, node)}: this is no size. Write `size: [1280, 720]`.")
-        return tuple(sides)
+        return (1280, 720) if node is None else size(node, place(self.where, node))
 
     def rates(self):
         node = self.root.get("rates")

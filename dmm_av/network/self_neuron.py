@@ -133,15 +133,15 @@ class SelfNeuron:
         tree = matrix.freeze()
         try:
             attempt = self._attempt(group)
+            pairs = [
+                (entry, (changed.after or (0.0,))[0] - (changed.before or (0.0,))[0])
+                for entry, changed in attempt.step.entries.items()
+            ]
+            attempt.take_back()
         except DmmError:
-            return {}
-        pairs = [
-            (entry, (changed.after[0] if changed.after else 0.0) - (changed.before[0] if changed.before else 0.0))
-            for entry, changed in attempt.step.entries.items()
-        ]
-        attempt.take_back()
+            pairs = []
         matrix.freeze()
-        matrix.tree = tree  # the same numbers; readers that compare by identity see that nothing happened
+        matrix.tree = tree  # the same numbers; who compares by identity sees that nothing happened
         return from_leaves(pairs)
 
     # --- streams that reach Self -----------------------------------------------------------------
@@ -214,7 +214,7 @@ class SelfNeuron:
         ticks = self._ticks(entry, ramp)
         value, goal = state[0] if state else 0.0, target or 0.0
         self.ramps.end(attempt, entry)
-        if ticks > 1 and value != goal:
+        if ticks > 1 and (ramp is not None or value != goal):
             self.ramps.begin_set(attempt, entry, target, key, ticks)
         elif attempt.gain == 1.0:
             attempt.write(entry, None if target is None else (goal, key))

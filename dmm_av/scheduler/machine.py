@@ -24,7 +24,7 @@ from dmm_av.network.reference import activation_prefix, parse_reference
 from dmm_av.network.self_neuron import SelfNeuron
 from dmm_av.streams.kinds import Kind
 from dmm_av.streams.linear import array_of_tree
-from dmm_av.streams.vvalue import difference, leaves, linear_combination, number_at, scaled, total
+from dmm_av.streams.vvalue import leaves, linear_combination, number_at, scaled, total
 
 READBACK_FRAMES = 2
 BEATS_PER_BAR = 4
@@ -441,9 +441,12 @@ class Machine:
         """Self without protection: its loop weight is an ordinary weight."""
         rows = self.network.matrix.tree.get("self", {})
         delta = {k: v for k, v in rows.get("delta", {}).items() if k != "edits"}
-        sum_ = total(linear_combination(rows.get("accum", {}), streams), linear_combination(delta, streams))
         return self.self_neuron.resolve(
-            self._pending, [difference(sum_ or {}, self.network.matrix.tree)], gains, self.tempo
+            self._pending,
+            [linear_combination(delta, streams)],
+            gains,
+            self.tempo,
+            accum=linear_combination(rows.get("accum", {}), streams),
         )
 
     def _nominal(self, groups):

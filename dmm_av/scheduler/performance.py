@@ -108,12 +108,16 @@ class Performance:
 
     def _live(self):
         network = self.machine.network
-        matrix = network.matrix
+        matrix, ramps = network.matrix, self.machine.self_neuron.ramps.sets  # saved is where a ramp goes
         names = [name for name in network.names() if name not in BUILT_IN or network.settings.get(name)]
         rows = {}
         for (to, port), row in matrix.rows.items():
             if port != "activation":
-                rows[(to, port)] = {entry[2:]: matrix.weights[entry] for entry in row}
+                rows[(to, port)] = {
+                    entry[2:]: ramps[entry].target if entry in ramps else matrix.weights[entry]
+                    for entry in row
+                    if entry not in ramps or ramps[entry].target is not None
+                }
         return LiveNetwork(
             {name: (network.mixture(name), dict(network.settings.get(name, {}))) for name in names},
             rows,
