@@ -16,6 +16,7 @@ from dmm_av.errors import DeviceError, MediaError
 from dmm_av.streams.kinds import Kind
 
 TAPS = 4  # a texel of a measured picture is the mean of 4 x 4 taps, each between four pixels
+MOST_TEXTS = 512  # texts kept, so that an edit writes only what it changes
 LONGEST_MATRIX = (256, 256)  # where neither the neuron nor its activation says
 
 
@@ -59,6 +60,7 @@ class Blueprint:
     kind      `image`, `numbers` (measured, read back) or `matrix`
     size      of its texture
     is_sized  the neuron has a `size` of its own
+    problem   a sentence: it is drawn, but not as it should be
     files     {setting: path or None}
     smooth    matrices are sampled with interpolation
     """
@@ -73,6 +75,7 @@ class Blueprint:
     integrals: tuple = ()
     smooth: bool = False
     is_sized: bool = False
+    problem: str | None = None
 
     @property
     def recipes(self):
@@ -130,10 +133,11 @@ class Blueprints:
                 " Choose a smaller `size`."
             )
 
-    def of(self, pass_, stage_size):
+    def of(self, pass_, stage_size, last_size=None):
         """The blueprint of a pass.
 
-        errors   DmmError: unknown activation, unreadable body, too many pictures, too large
+        last_size   what it was drawn at before; kept where the size it asks for cannot be had
+        errors      DmmError: unknown activation, unreadable body, too many pictures
         """
         settings = dict(pass_.settings)
         activations = tuple(self.library[component.activation] for component in pass_.components)
@@ -151,33 +155,41 @@ class Blueprints:
             ),
             False,
         )
+        size, problem = self._size(
+            settings, activations, LONGEST_MATRIX if pass_.kind == "matrix" else stage_size, last_size
+        )
+        common = {
+            "name": pass_.name,
+            "seed": pass_.seed,
+            "files": files,
+            "smooth": bool(smooth),
+            "is_sized": "size" in settings,
+            "problem": problem,
+        }
         if pass_.kind == "matrix":
-            size = self._size(settings, activations, LONGEST_MATRIX)
             parts = tuple(
                 self._part(replace(pass_, components=(component,)), (activation,), settings, ("f4", 1))
                 for component, activation in zip(pass_.components, activations, strict=True)
             )
-            return Blueprint(
-                pass_.name, "matrix", size, "f4", pass_.seed, parts, files, (), bool(smooth), "size" in settings
-            )
+            return Blueprint(kind="matrix", size=size, dtype="f4", parts=parts, **common)
         measured = [bool(activation.notes.get("means")) for activation in activations]
         if len(set(measured)) > 1 or not all(is_drawn(activation) for activation in activations):
             raise MediaError("Its activations give different kinds of streams; only those of one kind can be mixed.")
-        size = self._size(settings, activations, stage_size)
         if measured[0]:
             part = self._part(pass_, activations, settings, ("f4", 4), TAPS)
             size = tuple(-(-side // (2 * TAPS)) for side in size)
-            return Blueprint(pass_.name, "numbers", size, "f4", pass_.seed, (part,), files, (), bool(smooth))
+            return Blueprint(kind="numbers", size=size, dtype="f4", parts=(part,), **common)
         memory = any(activation.notes.get("memory") for activation in activations)
         dtype = "f4" if memory else self.precision
         part = self._part(pass_, activations, settings, (dtype, 4))
         integrals = tuple(self._integrals(part.wiring))
-        return Blueprint(pass_.name, "image", size, dtype, pass_.seed, (part,), files, integrals, bool(smooth))
+        return Blueprint(kind="image", size=size, dtype=dtype, parts=(part,), integrals=integrals, **common)
 
     def _file(self, value):
         return (self.folder / str(value)).resolve() if value else None
 
-    def _size(self, settings, activations, otherwise):
+    def _size(self, settings, activations, otherwise, last):
+        """(size of a pass, None), or with a sentence where the one it asks for cannot be had."""
         declared = (activation.settings.get("size") for activation in activations)
         size = settings.get("size") or next((item.default for item in declared if item and item.default), otherwise)
         if (
@@ -185,10 +197,13 @@ class Blueprints:
             or len(size) != 2
             or not all(isinstance(side, int | float) and side >= 1 for side in size)
         ):
-            raise MediaError(f"`size: {size}` is no size. Write [width, height] in pixels.")
+            return last or otherwise, f"`size: {size}` is no size. Write [width, height] in pixels."
         size = tuple(int(side) for side in size)
-        self.check_size(size)
-        return size
+        try:
+            self.check_size(size)
+        except DeviceError as error:
+            return last or otherwise, str(error)
+        return size, None
 
     def _part(self, pass_, activations, settings, target, taps=1):
         if not is_drawn(activations[0]):
@@ -213,6 +228,8 @@ class Blueprints:
         shown = tuple(sorted((key, repr(value)) for key, value in settings.items()))
         key = (tuple(activation.name for activation in activations), wiring.shape, shown, target[1])
         if key not in self._texts:
+            if len(self._texts) > MOST_TEXTS:
+                self._texts = {}
             self._texts[key] = pass_shader(wiring, activations, bodies, settings, taps, rows_from_top=target[1] == 1)
         return Part(activations, wiring, Recipe(self._texts[key], wiring.reads, target))
 

@@ -8,6 +8,7 @@ import re
 import time
 import weakref
 from collections import deque
+from dataclasses import dataclass
 
 import moderngl
 import numpy as np
@@ -90,6 +91,25 @@ class MatrixTextures:
             (self._returned.popleft() if self._returned else self._spare.pop()).release()
 
 
+@dataclass
+class MatrixPlace:
+    """What a matrix pass computed last, the frame before, and from what."""
+
+    now: MatrixStream | None = None
+    before: MatrixStream | None = None
+    made_from: tuple = ()
+    is_drawn: bool = False
+
+    def put(self, stream, made_from=()):
+        """The stream of this frame."""
+        self.before, self.now = self.now, stream
+        self.made_from, self.is_drawn = made_from, True
+
+    def seen(self, previous):
+        """The stream that a term reads, or None."""
+        return self.before if previous and self.is_drawn else self.now
+
+
 class MatrixEngine:
     """Runs matrix activations on the quicker of two paths.
 
@@ -151,6 +171,10 @@ class MatrixEngine:
             return rows * inner * columns >= crossing
         return bool(streams) and not any(stream.is_array for stream in streams)
 
+    def forget_programs(self):
+        """Shader files are read again when they are wanted next."""
+        self._programs = {}
+
     # --- one activation -----------------------------------------------------------------------------
 
     def compute(self, activation, terms, constants):
@@ -181,7 +205,10 @@ class MatrixEngine:
         if not agreed:
             return MatrixStream(self._textures, np.zeros(shape, np.float32)), complaints
         if self._runs_on_gpu(activation, shapes, streams):
-            return self._by_shader(activation, operands, constants, shapes, shape), complaints
+            try:
+                return self._by_shader(activation, operands, constants, shapes, shape), complaints
+            except MediaError as error:
+                complaints.append(str(error))
         return self._by_numpy(activation, operands, constants, shapes), complaints
 
     def _agree(self, activation, operands, shapes, constants, complaints):

@@ -20,8 +20,23 @@ from dmm_av.engine.native import (
 )
 from dmm_av.engine.ring import READ, RING, SIZE, WRITTEN
 from dmm_av.engine.speakers import render_stage
-from dmm_av.engine.step_code import call_loops
-from dmm_av.engine.step_compiler import BLOCK, CONSTANT, CONSTANTS, LANES
+from dmm_av.engine.step_code import (
+    call_loops,
+    lanes_to_rows,
+    load_sum,
+    load_x,
+    rows_to_lanes,
+    store_sum,
+)
+from dmm_av.engine.step_compiler import (
+    BLOCK,
+    CONSTANT,
+    CONSTANTS,
+    HELD,
+    LANES,
+    PREPARE,
+    SLOT_STEPS,
+)
 from dmm_av.streams.dsp import bits_of
 
 # --- Words of the VM; those that two threads write are 64 bytes apart ---------------------------------
@@ -68,7 +83,7 @@ RESET = 4  # a neuron's block
 BLOCK_SIZE = 0
 PADDED = 1  # block size rounded up to whole vectors
 ROW_BYTES = 2  # distance between rows
-SLOTS = 3  # per input: first and last control term, first and last audio term
+SLOTS = 3  # per input: first and last control term, first and last audio term, row of its own or 0
 SLOT_COUNT = 4
 CONTROLS = 5  # control terms: address of the weight's pair, of the source's pair
 AUDIOS = 6  # audio terms: address of the weight's pair, of the row, index of the node
@@ -76,12 +91,12 @@ CONTROL_NOW = 7  # per input: sum of its control terms, in the newest state
 CONTROL_BEFORE = 8  # … and in the state before
 NODES = 9
 NODE_COUNT = 10
-OPERATIONS = 11  # code, first, last
+OPERATIONS = 11  # what, and up to three numbers
 OPERATION_COUNT = 12
 TILES = 13
 TANGLES = 14
 RAMP = 15  # (t + 1) / B
-ROOM = 16  # rows for the inputs of one node
+ROOM = 16  # rows for the inputs of one node, or for one input of a tile
 TILE_X = 17
 TILE_Y = 18
 TILE_STATE = 19
@@ -98,13 +113,16 @@ PLAN_ID = 29
 SPEAKERS = 30  # first slot of left, right, both; -1 without
 COLUMNS = 31  # nodes whose sample before the block is read
 COLUMN_COUNT = 32
+LISTENERS = 33  # nodes whose outputs are numbers
+LISTENER_COUNT = 34
+TABLE = 35  # room for the addresses of the rows of a tile
 PLAN_WORDS = 40
 
-SLOT_WORDS = 4
+SLOT_WORDS = 5
 CONTROL_WORDS = 2
 AUDIO_WORDS = 3
-OPERATION_WORDS = 3
-RUN, TILE, TANGLE = 0, 1, 2
+OPERATION_WORDS = 4
+RUN, TILE, TANGLE, SUM = 0, 1, 2, 3
 
 # --- Words of a node in a plan ----------------------------------------------------------------------------
 KERNEL = 0
@@ -144,7 +162,11 @@ TILE_LANES = 4
 TILE_SLOTS = 5
 TILE_OUTPUTS = 6
 TILE_STATE_WORDS = 7
-TILE_WORDS = 8
+TILE_SINGLES = 8  # inputs that are no family
+TILE_TARGETS = 9  # per eight lanes of an output that somebody reads: output, first lane, addresses of eight rows
+TILE_TARGET_COUNT = 10
+TILE_WORDS = 12
+TARGET_WORDS = 10
 
 # --- Words of a tangle: neurons in a cycle, one sample at a time ---------------------------------------------
 GROUPS = 0  # address
@@ -155,8 +177,8 @@ X_NOW = 4
 X_BASE = 5
 VARYING = 6  # address of room for the places that vary from outside
 VARYING_ROWS = 7
-LINES = 8  # inside rows: place, first and last term
-INSIDE = 9  # address of the source's place in Y per inside term (less than 0: the sample before)
+BUNDLES = 8  # four inputs with terms inside the cycle: their places, first term, terms of each
+INSIDE = 9  # per term, four by four: the source's place in Y (less than 0: the sample before)
 INSIDE_COUNT = 10
 INSIDE_PAIRS = 11  # address of addresses of the weights' pairs
 INSIDE_WEIGHT = 12
@@ -166,20 +188,26 @@ Y_WIDTH = 15
 TANGLE_FIRST = 16  # in MEMBERS
 TANGLE_COUNT = 17
 PLACES = 18  # per member: place of its first output in Y, distance to the next, lane, group
-TANGLE_WORDS = 20
+DECIDES = 19  # per place of X: the group whose cycles per step it decides, or -1
+TANGLE_TARGETS = 20
+TANGLE_TARGET_COUNT = 21
+TANGLE_WORDS = 24
+BUNDLE_WORDS = 6
 
 GROUP_KERNEL = 0
 GROUP_RECORD = 1
 GROUP_LANES = 2
 GROUP_X = 3
 GROUP_Y = 4
-GROUP_FIRST_LINE = 5
-GROUP_LAST_LINE = 6
+GROUP_FIRST_BUNDLE = 5
+GROUP_LAST_BUNDLE = 6
 GROUP_STATE = 7
 GROUP_FLAGS = 8
 GROUP_STATE_WORDS = 9
 GROUP_STRIDE = 10
-GROUP_WORDS = 12
+GROUP_CAN_HOLD = 11  # nothing inside the cycle changes its cycles per step
+GROUP_LOOP = 12  # which loop runs in this block
+GROUP_WORDS = 13
 
 _O = {"nogil": True, "error_model": "numpy", "cache": True}
 
@@ -274,20 +302,26 @@ def blame(vm, plan, first, last):
 
 
 @njit(**_O)
-def add_terms(plan, row, first, last, now, before):
-    """row = the control part, then the audio terms in their order."""
+def begin_row(plan, row, now, before):
+    """row = the control part."""
+    p = int64_pointer(plan)
+    n = p[PADDED]
+    if now == before:
+        for t in range(n):
+            store_sum(row, t, now)
+    else:
+        ramp = p[RAMP]
+        rise = now - before
+        for t in range(n):
+            store_sum(row, t, before + rise * load_x(ramp, t))
+
+
+@njit(**_O)
+def add_terms(plan, row, first, last):
+    """row += audio terms in their order."""
     p = int64_pointer(plan)
     n = p[PADDED]
     audios = int64_pointer(p[AUDIOS])
-    ramp = float64_pointer(p[RAMP])
-    x = float64_pointer(row)
-    if now == before:
-        for t in range(n):
-            x[t] = now
-    else:
-        rise = now - before
-        for t in range(n):
-            x[t] = before + rise * ramp[t]
     j = first
     while j < last:
         if j + 8 <= last:
@@ -305,25 +339,21 @@ def add_terms(plan, row, first, last, now, before):
 
 
 @njit(**_O)
-def one_term(row, n, source, before, now, ramp_):
-    x = float64_pointer(row)
-    y = float64_pointer(source)
+def one_term(row, n, source, before, now, ramp):
     if now == before:
         if now != 0.0:
             for t in range(n):
-                x[t] += now * y[t]
+                store_sum(row, t, load_sum(row, t) + now * load_x(source, t))
     else:
-        ramp = float64_pointer(ramp_)
         rise = now - before
         for t in range(n):
-            x[t] += (before + rise * ramp[t]) * y[t]
+            store_sum(row, t, load_sum(row, t) + (before + rise * load_x(ramp, t)) * load_x(source, t))
 
 
 @njit(**_O)
 def eight_terms(row, n, terms):
     """Eight steady terms in one go; added one after the other, so the bits are those of single terms."""
     a = int64_pointer(terms)
-    x = float64_pointer(row)
     w0 = float64_pointer(a[0])[0]
     w1 = float64_pointer(a[AUDIO_WORDS])[0]
     w2 = float64_pointer(a[2 * AUDIO_WORDS])[0]
@@ -332,24 +362,24 @@ def eight_terms(row, n, terms):
     w5 = float64_pointer(a[5 * AUDIO_WORDS])[0]
     w6 = float64_pointer(a[6 * AUDIO_WORDS])[0]
     w7 = float64_pointer(a[7 * AUDIO_WORDS])[0]
-    y0 = float64_pointer(a[1])
-    y1 = float64_pointer(a[AUDIO_WORDS + 1])
-    y2 = float64_pointer(a[2 * AUDIO_WORDS + 1])
-    y3 = float64_pointer(a[3 * AUDIO_WORDS + 1])
-    y4 = float64_pointer(a[4 * AUDIO_WORDS + 1])
-    y5 = float64_pointer(a[5 * AUDIO_WORDS + 1])
-    y6 = float64_pointer(a[6 * AUDIO_WORDS + 1])
-    y7 = float64_pointer(a[7 * AUDIO_WORDS + 1])
+    y0 = a[1]
+    y1 = a[AUDIO_WORDS + 1]
+    y2 = a[2 * AUDIO_WORDS + 1]
+    y3 = a[3 * AUDIO_WORDS + 1]
+    y4 = a[4 * AUDIO_WORDS + 1]
+    y5 = a[5 * AUDIO_WORDS + 1]
+    y6 = a[6 * AUDIO_WORDS + 1]
+    y7 = a[7 * AUDIO_WORDS + 1]
     for t in range(n):
-        s = x[t] + w0 * y0[t]
-        s += w1 * y1[t]
-        s += w2 * y2[t]
-        s += w3 * y3[t]
-        s += w4 * y4[t]
-        s += w5 * y5[t]
-        s += w6 * y6[t]
-        s += w7 * y7[t]
-        x[t] = s
+        s = load_sum(row, t) + w0 * load_x(y0, t)
+        s += w1 * load_x(y1, t)
+        s += w2 * load_x(y2, t)
+        s += w3 * load_x(y3, t)
+        s += w4 * load_x(y4, t)
+        s += w5 * load_x(y5, t)
+        s += w6 * load_x(y6, t)
+        s += w7 * load_x(y7, t)
+        store_sum(row, t, s)
 
 
 @njit(**_O)
@@ -370,6 +400,8 @@ def sum_row(vm, plan, slot, row):
     now = float64_pointer(p[CONTROL_NOW])[slot]
     before = float64_pointer(p[CONTROL_BEFORE])[slot]
     first, last = s[2], s[3]
+    if s[4] != 0:
+        return s[4]
     n = p[BLOCK_SIZE]
     if last == first + 1 and now == 0.0 and before == 0.0:
         term = int64_pointer(p[AUDIOS] + 8 * AUDIO_WORDS * first)
@@ -378,13 +410,42 @@ def sum_row(vm, plan, slot, row):
             if not is_finite_row(term[1], n):
                 blame(vm, plan, first, last)
             return term[1]
-    add_terms(plan, row, first, last, now, before)
+    begin_row(plan, row, now, before)
+    add_terms(plan, row, first, last)
     if last > first and not is_finite_row(row, n):
         blame(vm, plan, first, last)
-        add_terms(plan, row, first, last, now, before)
+        begin_row(plan, row, now, before)
+        add_terms(plan, row, first, last)
         if not is_finite_row(row, n):
             clear_rows(row, 0, 1, p[PADDED])
     return row
+
+
+@njit(**_O)
+def add_part(vm, plan, slot, first, last):
+    """Some more terms of a wide input, as soon as they are there: so their rows stay near the processor.
+
+    first, last   audio terms; the first part begins with the control terms
+    """
+    p = int64_pointer(plan)
+    s = int64_pointer(p[SLOTS] + 8 * SLOT_WORDS * slot)
+    row = s[4]
+    if first == s[2]:
+        begin_row(
+            plan, row, float64_pointer(p[CONTROL_NOW])[slot], float64_pointer(p[CONTROL_BEFORE])[slot]
+        )
+    so_far = p[ROOM]
+    n = p[BLOCK_SIZE]
+    for t in range(p[PADDED]):
+        store_sum(so_far, t, load_x(row, t))
+    add_terms(plan, row, first, last)
+    if not is_finite_row(row, n):
+        blame(vm, plan, first, last)
+        for t in range(p[PADDED]):
+            store_sum(row, t, load_x(so_far, t))
+        add_terms(plan, row, first, last)
+        if not is_finite_row(row, n):
+            clear_rows(row, 0, 1, p[PADDED])
 
 
 @njit(**_O)
@@ -487,52 +548,70 @@ def run_tile(vm, plan, index):
     """Neurons of one activation with state, side by side over the block."""
     p = int64_pointer(plan)
     n = p[BLOCK_SIZE]
+    padded = p[PADDED]
     distance = p[ROW_BYTES]
     tile = int64_pointer(p[TILES] + 8 * TILE_WORDS * index)
     members = int64_pointer(p[MEMBERS])
-    lanes = tile[TILE_LANES]
     count = tile[TILE_COUNT]
+    lanes = tile[TILE_LANES]
+    width = -(-lanes // 8) * 8
     flags = int64_pointer(p[TILE_FLAGS])
-    span = tile[TILE_SLOTS]
+    table = int64_pointer(p[TABLE])
+    steps = int64_pointer(tile[TILE_RECORD])
+    now = float64_pointer(p[CONTROL_NOW])
     for lane in range(count):
         node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tile[TILE_FIRST] + lane])
         flags[lane] = 1 if is_muted(vm, node[KEPT]) else 0
-        gather_state(node[KEPT], p[TILE_STATE], lane, lanes)
-        slot0 = node[FIRST_SLOT]
-        for k in range(span):
-            target = float64_pointer(p[TILE_X] + 8 * (k * n * lanes + lane))
-            if is_constant(plan, slot0 + k):
-                value = float64_pointer(p[CONTROL_NOW])[slot0 + k]
-                for t in range(n):
-                    target[t * lanes] = value
-            else:
-                row = float64_pointer(sum_row(vm, plan, slot0 + k, p[ROOM]))
-                for t in range(n):
-                    target[t * lanes] = row[t]
+        gather_state(node[KEPT], p[TILE_STATE], lane, width)
     words = int64_pointer(p[TILE_STATE])
-    for lane in range(count, lanes):
+    for lane in range(count, width):
         flags[lane] = 1
         for j in range(tile[TILE_STATE_WORDS]):
-            words[j * lanes + lane] = 0
-        for k in range(span):
-            target = float64_pointer(p[TILE_X] + 8 * (k * n * lanes + lane))
-            for t in range(n):
-                target[t * lanes] = 0.0
+            words[j * width + lane] = 0
+    for k in range(tile[TILE_SLOTS]):
+        target = p[TILE_X] + 8 * k * padded * width
+        same = k < tile[TILE_SINGLES]
+        for lane in range(count):
+            node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tile[TILE_FIRST] + lane])
+            same &= is_constant(plan, node[FIRST_SLOT] + k)
+        if same:
+            steps[SLOT_STEPS + k] = 0
+            values = float64_pointer(target)
+            for lane in range(count):
+                node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tile[TILE_FIRST] + lane])
+                values[lane] = now[node[FIRST_SLOT] + k]
+            for lane in range(count, width):
+                values[lane] = 0.0
+            continue
+        if k < tile[TILE_SINGLES]:
+            steps[SLOT_STEPS + k] = width
+        for lane in range(count):
+            node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tile[TILE_FIRST] + lane])
+            table[lane] = sum_row(vm, plan, node[FIRST_SLOT] + k, p[ROOM] + lane * distance)
+        for lane in range(count, width):
+            table[lane] = table[0]
+        for t in range(0, padded, 8):
+            for lane in range(0, width, 8):
+                rows_to_lanes(p[TABLE] + 8 * lane, t, target + 8 * (t * width + lane), width)
     call_loops(tile[TILE_KERNEL], LANES, tile[TILE_RECORD], p[TILE_X], p[TILE_Y], n, lanes)
+    y = float64_pointer(p[TILE_Y])
     for lane in range(count):
         node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tile[TILE_FIRST] + lane])
-        bad = flags[lane] != 0
-        scatter_state(vm, node[KEPT], p[TILE_STATE], lane, lanes, p[TILE_FLAGS])
-        for o in range(tile[TILE_OUTPUTS]):
-            row = float64_pointer(node[ROWS] + o * distance)
-            source = float64_pointer(p[TILE_Y] + 8 * (o * n * lanes + lane))
-            if bad:
+        if flags[lane] != 0:
+            for o in range(tile[TILE_OUTPUTS]):
                 for t in range(n):
-                    row[t] = 0.0
-            else:
-                for t in range(n):
-                    row[t] = source[t * lanes]
-        keep_last(plan, members[tile[TILE_FIRST] + lane])
+                    y[(o * padded + t) * width + lane] = 0.0
+        scatter_state(vm, node[KEPT], p[TILE_STATE], lane, width, p[TILE_FLAGS])
+        if node[LISTENS] == 0:
+            kept = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
+            for o in range(tile[TILE_OUTPUTS]):
+                kept[2 * o] = y[(o * padded + n - 1) * width + lane]
+    for i in range(tile[TILE_TARGET_COUNT]):
+        place = tile[TILE_TARGETS] + 8 * TARGET_WORDS * i
+        o = int64_pointer(place)[0]
+        lane = int64_pointer(place)[1]
+        for t in range(0, padded, 8):
+            lanes_to_rows(place + 16, t, p[TILE_Y] + 8 * ((o * padded + t) * width + lane), width)
 
 
 # --- Up movement: cycles, one sample at a time --------------------------------------------------------------------
@@ -543,7 +622,6 @@ def run_tangle(vm, plan, index):
     """Neurons in a cycle: every sample is a small two-stroke cycle of its own."""
     p = int64_pointer(plan)
     n = p[BLOCK_SIZE]
-    distance = p[ROW_BYTES]
     tangle = int64_pointer(p[TANGLES] + 8 * TANGLE_WORDS * index)
     members = int64_pointer(p[MEMBERS])
     width = tangle[Y_WIDTH]
@@ -558,37 +636,13 @@ def run_tangle(vm, plan, index):
         kept = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
         for o in range(node[OUTPUTS]):
             first_row[places[4 * m] + o * places[4 * m + 1]] = kept[2 * o]
-
-    # what comes from outside: constants stay in X, the rest is written sample by sample
-    now = float64_pointer(tangle[X_NOW])
-    base = float64_pointer(tangle[X_BASE])
-    slot_at = int64_pointer(tangle[POSITIONS])
-    varying = int64_pointer(tangle[VARYING])
-    varying_count = 0
-    for place in range(tangle[POSITION_COUNT]):
-        slot = slot_at[place]
-        if slot < 0:
-            continue
-        if is_constant(plan, slot):
-            value = float64_pointer(p[CONTROL_NOW])[slot]
-            now[place] = value
-            base[place] = value
-        else:
-            row = sum_row(vm, plan, slot, tangle[VARYING_ROWS] + varying_count * distance)
-            varying[2 * varying_count] = place
-            varying[2 * varying_count + 1] = row
-            varying_count += 1
-    weights = float64_pointer(tangle[INSIDE_WEIGHT])
-    slopes = float64_pointer(tangle[INSIDE_SLOPE])
-    pairs = int64_pointer(tangle[INSIDE_PAIRS])
-    steady = True
-    for j in range(tangle[INSIDE_COUNT]):
-        w = float64_pointer(pairs[j])
-        weights[j] = w[1]
-        slopes[j] = w[0] - w[1]
-        steady &= w[0] == w[1]
+    varying_count = take_outside(vm, plan, index)
+    steady = take_weights(plan, index)
 
     ramp = float64_pointer(p[RAMP])
+    now = float64_pointer(tangle[X_NOW])
+    base = float64_pointer(tangle[X_BASE])
+    varying = int64_pointer(tangle[VARYING])
     for t in range(n):
         y = tangle[Y_ROWS] + 8 * width * (t + 1)
         for i in range(varying_count):
@@ -598,51 +652,138 @@ def run_tangle(vm, plan, index):
             base[place] = value
         for g in range(tangle[GROUP_COUNT]):
             group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * g)
+            bundle = tangle[BUNDLES] + 8 * BUNDLE_WORDS * group[GROUP_FIRST_BUNDLE]
+            count = group[GROUP_LAST_BUNDLE] - group[GROUP_FIRST_BUNDLE]
             if steady:
-                add_inside(tangle[LINES], group[GROUP_FIRST_LINE], group[GROUP_LAST_LINE], base, now, y,
-                           tangle[INSIDE], tangle[INSIDE_WEIGHT])  # fmt: skip
+                add_inside(bundle, count, tangle[X_BASE], tangle[X_NOW], y, tangle[INSIDE], tangle[INSIDE_WEIGHT])
             else:
-                lines = int64_pointer(tangle[LINES])
-                sources = int64_pointer(tangle[INSIDE])
-                ys = float64_pointer(y)
-                for line in range(group[GROUP_FIRST_LINE], group[GROUP_LAST_LINE]):
-                    a = base[lines[3 * line]]
-                    for j in range(lines[3 * line + 1], lines[3 * line + 2]):
-                        a += (weights[j] + slopes[j] * ramp[t]) * ys[sources[j]]
-                    now[lines[3 * line]] = a
+                add_moving(
+                    bundle, count, tangle[X_BASE], tangle[X_NOW], y, tangle[INSIDE], tangle[INSIDE_WEIGHT],
+                    tangle[INSIDE_SLOPE], ramp[t],
+                )  # fmt: skip
             call_loops(
-                group[GROUP_KERNEL], LANES, group[GROUP_RECORD], group[GROUP_X], y + 8 * group[GROUP_Y],
-                1, group[GROUP_LANES],
+                group[GROUP_KERNEL], group[GROUP_LOOP], group[GROUP_RECORD], group[GROUP_X],
+                y + 8 * group[GROUP_Y], 1, group[GROUP_LANES],
             )  # fmt: skip
 
     for m in range(tangle[TANGLE_COUNT]):
         node = int64_pointer(p[NODES] + 8 * NODE_WORDS * members[tangle[TANGLE_FIRST] + m])
         group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * places[4 * m + 3])
         lane = places[4 * m + 2]
-        bad = int64_pointer(group[GROUP_FLAGS])[lane] != 0
+        kept = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
+        last = float64_pointer(tangle[Y_ROWS] + 8 * width * n)
+        if node[LISTENS] == 0:
+            for o in range(node[OUTPUTS]):
+                kept[2 * o] = last[places[4 * m] + o * places[4 * m + 1]]
         scatter_state(vm, node[KEPT], group[GROUP_STATE], lane, group[GROUP_STRIDE], group[GROUP_FLAGS])
-        for o in range(node[OUTPUTS]):
-            row = float64_pointer(node[ROWS] + o * distance)
-            source = float64_pointer(tangle[Y_ROWS] + 8 * (places[4 * m] + o * places[4 * m + 1]))
-            for t in range(n):
-                row[t] = source[(t + 1) * width]
-        if not bad:
-            keep_last(plan, members[tangle[TANGLE_FIRST] + m])
+    for i in range(tangle[TANGLE_TARGET_COUNT]):
+        target = tangle[TANGLE_TARGETS] + 8 * TARGET_WORDS * i
+        place = int64_pointer(target)[0]
+        for t in range(0, p[PADDED], 8):
+            lanes_to_rows(target + 16, t, tangle[Y_ROWS] + 8 * (width * (t + 1) + place), width)
 
 
 @njit(**_O)
-def add_inside(lines_, first, last, base, now, y_, sources_, weights_):
-    """The terms inside a cycle, for the inputs of one group."""
-    lines = int64_pointer(lines_)
-    sources = int64_pointer(sources_)
-    weights = float64_pointer(weights_)
+def take_outside(vm, plan, index):
+    """What comes from outside a cycle: constants stay in X, the rest is listed with its rows.
+
+    Groups whose cycles per step stay the same over the block get them worked out here.
+    """
+    p = int64_pointer(plan)
+    tangle = int64_pointer(p[TANGLES] + 8 * TANGLE_WORDS * index)
+    now = float64_pointer(tangle[X_NOW])
+    base = float64_pointer(tangle[X_BASE])
+    slot_at = int64_pointer(tangle[POSITIONS])
+    decides = int64_pointer(tangle[DECIDES])
+    varying = int64_pointer(tangle[VARYING])
+    for g in range(tangle[GROUP_COUNT]):
+        group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * g)
+        group[GROUP_LOOP] = HELD if group[GROUP_CAN_HOLD] == 1 else LANES
+    count = 0
+    for place in range(tangle[POSITION_COUNT]):
+        slot = slot_at[place]
+        if slot < 0:
+            continue
+        if is_constant(plan, slot):
+            value = float64_pointer(p[CONTROL_NOW])[slot]
+            now[place] = value
+            base[place] = value
+        else:
+            varying[2 * count] = place
+            varying[2 * count + 1] = sum_row(
+                vm, plan, slot, tangle[VARYING_ROWS] + count * p[ROW_BYTES]
+            )
+            count += 1
+            if decides[place] >= 0:
+                group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * decides[place])
+                group[GROUP_LOOP] = LANES
+    for g in range(tangle[GROUP_COUNT]):
+        group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * g)
+        if group[GROUP_LOOP] == HELD:
+            call_loops(
+                group[GROUP_KERNEL], PREPARE, group[GROUP_RECORD], group[GROUP_X], 0, 1, group[GROUP_LANES]
+            )
+    return count
+
+
+@njit(**_O)
+def take_weights(plan, index):
+    """The weights inside a cycle, for this block; returns whether none of them moves."""
+    p = int64_pointer(plan)
+    tangle = int64_pointer(p[TANGLES] + 8 * TANGLE_WORDS * index)
+    weights = float64_pointer(tangle[INSIDE_WEIGHT])
+    slopes = float64_pointer(tangle[INSIDE_SLOPE])
+    pairs = int64_pointer(tangle[INSIDE_PAIRS])
+    steady = True
+    for j in range(tangle[INSIDE_COUNT]):
+        w = float64_pointer(pairs[j])
+        weights[j] = w[1]
+        slopes[j] = w[0] - w[1]
+        steady &= w[0] == w[1]
+    return steady
+
+
+@njit(**_O)
+def add_inside(bundles, count, base_, now_, y_, sources_, weights_):
+    """The terms inside a cycle, four inputs at a time; short ones are filled up with terms of weight 0."""
+    base = float64_pointer(base_)
+    now = float64_pointer(now_)
     y = float64_pointer(y_)
-    for line in range(first, last):
-        place = lines[3 * line]
-        a = base[place]
-        for j in range(lines[3 * line + 1], lines[3 * line + 2]):
-            a += weights[j] * y[sources[j]]
-        now[place] = a
+    for b in range(count):
+        bundle = int64_pointer(bundles + 8 * BUNDLE_WORDS * b)
+        s = int64_pointer(sources_ + 8 * bundle[4])
+        w = float64_pointer(weights_ + 8 * bundle[4])
+        a0 = base[bundle[0]]
+        a1 = base[bundle[1]]
+        a2 = base[bundle[2]]
+        a3 = base[bundle[3]]
+        for j in range(0, 4 * bundle[5], 4):
+            a0 += w[j] * y[s[j]]
+            a1 += w[j + 1] * y[s[j + 1]]
+            a2 += w[j + 2] * y[s[j + 2]]
+            a3 += w[j + 3] * y[s[j + 3]]
+        now[bundle[0]] = a0
+        now[bundle[1]] = a1
+        now[bundle[2]] = a2
+        now[bundle[3]] = a3
+
+
+@njit(**_O)
+def add_moving(bundles, count, base_, now_, y_, sources_, weights_, slopes_, share):
+    """The same with weights on their way."""
+    base = float64_pointer(base_)
+    now = float64_pointer(now_)
+    y = float64_pointer(y_)
+    for b in range(count):
+        bundle = int64_pointer(bundles + 8 * BUNDLE_WORDS * b)
+        s = int64_pointer(sources_ + 8 * bundle[4])
+        w = float64_pointer(weights_ + 8 * bundle[4])
+        rise = float64_pointer(slopes_ + 8 * bundle[4])
+        for k in range(4):
+            a = base[bundle[k]]
+            for j in range(k, 4 * bundle[5], 4):
+                a += (w[j] + rise[j] * share) * y[s[j]]
+            now[bundle[k]] = a
 
 
 # --- Numbers --------------------------------------------------------------------------------------------------------
@@ -654,14 +795,14 @@ def shift_numbers(plan):
     p = int64_pointer(plan)
     for index in range(p[NUMBER_COUNT]):
         shift_pairs(p[NUMBERS] + 8 * NODE_WORDS * index)
-    for index in range(p[NODE_COUNT]):
-        node = p[NODES] + 8 * NODE_WORDS * index
-        if int64_pointer(node)[LISTENS] == 1:
-            shift_pairs(node)
-            heard = float64_pointer(int64_pointer(node)[KEPT] + 8 * KEPT_HEADER)
-            for o in range(int64_pointer(node)[OUTPUTS]):
-                value = float64_pointer(int64_pointer(node)[ROWS] + o * p[ROW_BYTES])[p[BLOCK_SIZE] - 1]
-                heard[2 * o] = value if abs(value) <= 1.7976931348623157e308 else 0.0
+    listeners = int64_pointer(p[LISTENERS])
+    for i in range(p[LISTENER_COUNT]):
+        node = p[NODES] + 8 * NODE_WORDS * listeners[i]
+        shift_pairs(node)
+        heard = float64_pointer(int64_pointer(node)[KEPT] + 8 * KEPT_HEADER)
+        for o in range(int64_pointer(node)[OUTPUTS]):
+            value = float64_pointer(int64_pointer(node)[ROWS] + o * p[ROW_BYTES])[p[BLOCK_SIZE] - 1]
+            heard[2 * o] = value if abs(value) <= 1.7976931348623157e308 else 0.0
 
 
 @njit(**_O)
@@ -776,13 +917,15 @@ def render_tick(vm, upto):
                 float64_pointer(node[ROWS] + o * distance)[-1] = kept[2 * o]
         operations = int64_pointer(p[OPERATIONS])
         for i in range(p[OPERATION_COUNT]):
-            what = operations[OPERATION_WORDS * i]
-            if what == RUN:
-                run_pure(vm, plan, operations[OPERATION_WORDS * i + 1], operations[OPERATION_WORDS * i + 2])
-            elif what == TILE:
-                run_tile(vm, plan, operations[OPERATION_WORDS * i + 1])
+            o = OPERATION_WORDS * i
+            if operations[o] == RUN:
+                run_pure(vm, plan, operations[o + 1], operations[o + 2])
+            elif operations[o] == SUM:
+                add_part(vm, plan, operations[o + 1], operations[o + 2], operations[o + 3])
+            elif operations[o] == TILE:
+                run_tile(vm, plan, operations[o + 1])
             else:
-                run_tangle(vm, plan, operations[OPERATION_WORDS * i + 1])
+                run_tangle(vm, plan, operations[o + 1])
         if p[SPEAKERS] >= 0:
             for side in range(3):
                 target = float64_pointer(rows + side * distance)

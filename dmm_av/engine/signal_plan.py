@@ -17,6 +17,8 @@ from dmm_av.streams.kinds import Kind
 
 VECTOR = 8  # float64 in the widest vector of today's processors
 WIDEST_TILE = 32
+RUN_LENGTH = 16  # neurons between two looks at what can be summed: their rows stay in the nearest cache
+WIDE = 16  # an input with more terms than this is summed part by part
 
 
 @dataclass(frozen=True)
@@ -134,18 +136,17 @@ def faded_graph(graph, previous):
     return replace(graph, nodes=tuple(nodes), terms=tuple(terms), externals=externals)
 
 
-def build_plan(graph, previous=None, sink="speakers", by_samples=False):
+def build_plan(graph, previous=None, sink="speakers", by_samples=False, keep_rows=False):
     """The `Plan` of a graph.
 
     previous     the graph that the VM runs when this one takes over: what it has more is faded out over one block
     sink         the activation whose inputs left, right and both are heard
     by_samples   every neuron goes sample by sample, as if all were in one cycle: slow, with the same bits
+    keep_rows    every row of a block can be read after it: for looking inside
     Errors: a sentence for an activation that cannot be compiled.
     """
-    plan = Plan(graph, sink, by_samples)
-    faded = faded_graph(graph, previous)
-    plan.transition = Plan(faded, sink, by_samples) if faded is not None else None
-    plan.previous = previous
+    plan = Plan(graph, sink, by_samples, keep_rows)
+    plan.fade_from(previous)
     return plan
 
 
@@ -172,9 +173,9 @@ class _Terms:
 class Plan:
     """The tables of a graph; `bind` makes them runnable."""
 
-    def __init__(self, graph, sink, by_samples=False):
+    def __init__(self, graph, sink, by_samples=False, keep_rows=False):
         self.graph = graph
-        self.by_samples = by_samples
+        self.by_samples, self.keep_rows = by_samples, keep_rows
         self.transition = None
         self.previous = None
         self.block = graph.sample_rate // graph.tick_rate
@@ -190,6 +191,14 @@ class Plan:
         self._order_numbers()
         self.address = 0
         self.history = None
+
+    def fade_from(self, previous):
+        """Prepares the plan of the one block in which what only `previous` has fades out."""
+        faded = faded_graph(self.graph, previous)
+        self.previous = previous
+        self.transition = None
+        if faded is not None:
+            self.transition = Plan(faded, self.sink_name, self.by_samples, self.keep_rows)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -277,7 +286,7 @@ class Plan:
                     self.number_edges.append(None)
 
     def _gives_audio(self, index):
-        return self.is_audio[index] and not self.graph.nodes[index].activation.notes.get("listens")
+        return self.is_audio[index] and not self._listens(index)
 
     def _source(self, source):
         """("one",), ("external", j) or ("node", index, number of the output); None where nothing flows."""
@@ -326,12 +335,31 @@ class Plan:
                         depth[target] = max(depth[target], own + 1)
         self.order, self.operations = [], []
         self.tiles, self.tangles = [], []
+        self._sort_terms({self.audio[member]: number for member, number in tangle_of.items()})
         by_depth = {}
         for member in range(len(local)):
             by_depth.setdefault(depth[member], []).append(member)
         for level in sorted(by_depth):
             self._place_level(by_depth[level], tangle_of, settled, level_within)
         self.node_place = {index: place for place, index in enumerate(self.order)}
+        self._give_rows()
+
+    def _sort_terms(self, inside_of):
+        """Audio terms by input: those inside a cycle, and those from outside."""
+        self.inside, self.outside = {}, {}
+        self.columns = set()  # nodes whose sample before the block is read
+        for target, slot, source, output, number, edge in self.audio_terms:
+            previous = self.reads_previous[edge]
+            if target in inside_of and inside_of.get(source) == inside_of[target]:
+                self.inside.setdefault((target, slot), []).append((source, output, previous, number))
+            else:
+                self.outside.setdefault((target, slot), []).append((source, output, previous, number))
+                if previous:
+                    self.columns.add(source)
+        self.summed = {  # wide inputs, and how many of their terms have been summed
+            own: 0 for own, terms in self.outside.items() if len(terms) > WIDE and own[0] not in inside_of
+        }
+        self.placed = set()
 
     def _place_level(self, members, tangle_of, settled, level_within):
         pure, groups, tangles = [], {}, {}
@@ -343,20 +371,75 @@ class Plan:
                 pure.append(index)
             else:
                 groups.setdefault((self.compiled[index].address, self._counts(index)), []).append(index)
-        if pure:
-            self.operations.append((loops.RUN, len(self.order), len(self.order) + len(pure)))
-            self.order += pure
-        for (address, _), indices in groups.items():
+        pure.sort(key=lambda index: self.graph.nodes[index].name)  # the order of sums
+        for first in range(0, len(pure), RUN_LENGTH):
+            some = pure[first : first + RUN_LENGTH]
+            self._place((loops.RUN, len(self.order), len(self.order) + len(some), 0), some)
+        for indices in groups.values():
             for first in range(0, len(indices), WIDEST_TILE):
-                self.operations.append((loops.TILE, len(self.tiles), 0))
-                self.tiles.append((address, indices[first : first + WIDEST_TILE]))
-                self.order += indices[first : first + WIDEST_TILE]
+                some = indices[first : first + WIDEST_TILE]
+                self.tiles.append(some)
+                self._place((loops.TILE, len(self.tiles) - 1, 0, 0), some)
         for number in tangles:
-            self.operations.append((loops.TANGLE, len(self.tangles), 0))
             inside = [self.audio[member] for member in settled.tangles[number]]
             levels = {self.audio[member]: level_within[member] for member in settled.tangles[number]}
             self.tangles.append((inside, levels))
-            self.order += inside
+            self._place((loops.TANGLE, len(self.tangles) - 1, 0, 0), inside)
+
+    def _place(self, operation, indices):
+        """Appends an operation, and the sums that can go on after it."""
+        self.operations.append((operation, indices, None))
+        self.order += indices
+        self.placed.update(indices)
+        for own, done in self.summed.items():
+            terms = self.outside[own]
+            ready = done
+            while ready < len(terms) and terms[ready][0] in self.placed:
+                ready += 1
+            if ready - done >= RUN_LENGTH or (ready == len(terms) and ready > done):
+                self.operations.append(((loops.SUM, own, done, ready), [], own))
+                self.summed[own] = ready
+
+    def _give_rows(self):
+        """Rows for all outputs; a row is given on as soon as its last reader has read it."""
+        last_use = {}
+        for number, (operation, indices, own) in enumerate(self.operations):
+            if own is not None:
+                for source, *_ in self.outside[own][operation[2] : operation[3]]:
+                    last_use[source] = number
+            for index in indices:
+                last_use.setdefault(index, number)
+                for slot in range(len(self.ports[index])):
+                    if (index, slot) not in self.summed:
+                        for source, *_ in self.outside.get((index, slot), ()):
+                            last_use[source] = number
+        kept = set(self.columns)
+        if self.sink is not None:
+            for slot in range(3):
+                if (self.sink, slot) not in self.summed:
+                    kept.update(source for source, *_ in self.outside.get((self.sink, slot), ()))
+        kept.update(index for index in self.order if self._listens(index))
+        if self.keep_rows:
+            kept.update(self.order)
+        leaving = {}
+        for index in self.order:
+            if index not in kept:
+                leaving.setdefault(last_use[index], []).append(index)
+        self.first_row, self.row_count = {}, 0
+        free = {}
+        for number, (_, indices, _) in enumerate(self.operations):
+            for index in indices:
+                span = len(self.compiled[index].layout.outputs)
+                if free.get(span):
+                    self.first_row[index] = free[span].pop()
+                else:
+                    self.first_row[index] = self.row_count
+                    self.row_count += span
+            for index in leaving.get(number, ()):
+                free.setdefault(len(self.compiled[index].layout.outputs), []).append(self.first_row[index])
+
+    def _listens(self, index):
+        return bool(self.graph.nodes[index].activation.notes.get("listens"))
 
     def _counts(self, index):
         node = self.graph.nodes[index]
@@ -420,19 +503,15 @@ class Plan:
         return len(self.ports[index])
 
     def _bind_rows(self, words):
-        count = 0
-        self.first_row = {}
-        for index in self.order:
-            self.first_row[index] = count
-            count += len(self.compiled[index].layout.outputs)
-        self.rows = self._array((count, self.row_words), float)  # a row: eight before the block, then its samples
+        self.rows = self._array((self.row_count, self.row_words), float)  # eight before the block, its samples
         base = self.rows.ctypes.data + 8 * VECTOR
         self.row_address = {
             index: base + 8 * self.row_words * first for index, first in self.first_row.items()
         }
-        widest = max([3, *(self._span(index) for index in self.order)])
+        widest = max([WIDEST_TILE, *(self._span(index) for index in self.order)])
         words[loops.ROOM] = self._rows(widest)
-        self.record_clock = {}
+        words[loops.TABLE] = self._array(WIDEST_TILE).ctypes.data
+        self.unread = self._rows(1)
 
     def _bind_slots(self, words, pairs, kept, external, one):
         self.first_slot, slots = {}, 0
@@ -452,38 +531,61 @@ class Plan:
             else:
                 address = kept[source[1]] + 8 * (loops.KEPT_HEADER + 2 * source[2])
             controls.add(self.first_slot[target] + slot, pairs[number], address)
-        inside_of = {}
-        for number, (members, _) in enumerate(self.tangles):
-            for member in members:
-                inside_of[member] = number
-        self.inside = {}
-        columns = set()
-        for target, slot, source, output, number, edge in self.audio_terms:
-            previous = self.reads_previous[edge]
-            if target in inside_of and inside_of.get(source) == inside_of[target]:
-                self.inside.setdefault((target, slot), []).append((source, output, previous, number))
-                continue
-            address = self.row_address[source] + 8 * self.row_words * output
-            if previous:
-                columns.add(source)
-                address -= 8
-            audios.add(
-                self.first_slot[target] + slot, pairs[number], address, self.node_place[source]
-            )
+        for (target, slot), terms in self.outside.items():
+            for source, output, previous, number in terms:
+                address = self.row_address[source] + 8 * self.row_words * output - 8 * previous
+                audios.add(self.first_slot[target] + slot, pairs[number], address, self.node_place[source])
         control_bounds, control_terms = controls.flat(slots)
         audio_bounds, audio_terms = audios.flat(slots)
         table = self._array((max(slots, 1), loops.SLOT_WORDS))
         table[:slots, 0:2] = control_bounds
         table[:slots, 2:4] = audio_bounds
+        for target, slot in self.summed:
+            table[self.first_slot[target] + slot, 4] = self._rows(1)
         words[loops.SLOTS] = table.ctypes.data
         words[loops.SLOT_COUNT] = slots
         words[loops.CONTROLS] = self._table(control_terms, loops.CONTROL_WORDS)
         words[loops.AUDIOS] = self._table(audio_terms, loops.AUDIO_WORDS)
         words[loops.CONTROL_NOW] = self._array(max(slots, 1), float).ctypes.data
         words[loops.CONTROL_BEFORE] = self._array(max(slots, 1), float).ctypes.data
-        places = sorted(self.node_place[source] for source in columns)
+        places = sorted(self.node_place[source] for source in self.columns)
         words[loops.COLUMNS] = self._table([(place,) for place in places], 1)
         words[loops.COLUMN_COUNT] = len(places)
+        listeners = [place for place, index in enumerate(self.order) if self._listens(index)]
+        words[loops.LISTENERS] = self._table([(place,) for place in listeners], 1)
+        words[loops.LISTENER_COUNT] = len(listeners)
+        operations = []
+        for operation, _, own in self.operations:
+            if own is not None:
+                slot = self.first_slot[own[0]] + own[1]
+                begin = int(audio_bounds[slot, 0])
+                operation = (loops.SUM, slot, begin + operation[2], begin + operation[3])
+            operations.append(operation)
+        words[loops.OPERATIONS] = self._table(operations, loops.OPERATION_WORDS)
+        words[loops.OPERATION_COUNT] = len(operations)
+        self.read = {  # outputs whose rows somebody reads
+            (source, output) for terms in self.outside.values() for source, output, *_ in terms
+        }
+
+    def _targets(self, places):
+        """Per eight lanes of which some are read: where they start, and the addresses of their rows.
+
+        places   {(output or 0, first place): {lane: (node, output)}}
+        """
+        targets = []
+        for (first, second), lanes in sorted(places.items()):
+            rows = [
+                self.row_address[lanes[lane][0]] + 8 * self.row_words * lanes[lane][1]
+                if lane in lanes and self._is_read(*lanes[lane])
+                else self.unread
+                for lane in range(VECTOR)
+            ]
+            if any(row != self.unread for row in rows):
+                targets.append((first, second, *rows))
+        return self._table(targets, loops.TARGET_WORDS), len(targets)
+
+    def _is_read(self, index, output):
+        return self.keep_rows or (index, output) in self.read or self._listens(index)
 
     def _table(self, rows, width):
         table = self._array((max(len(rows), 1), width))
@@ -493,7 +595,7 @@ class Plan:
 
     def _record(self, index, state, **fields):
         """A call record; clock and families filled in."""
-        record = self._array(steps.RECORD_WORDS)
+        record = self._array(steps.RECORD_WORDS + len(self.compiled[index].layout.inputs))
         numbers = record.view(float)
         audio = self.is_audio[index]
         rate = self.graph.sample_rate if audio else self.graph.tick_rate
@@ -503,7 +605,7 @@ class Plan:
             record[steps.FAMILIES + place] = number
         for place, value in fields.items():
             record[getattr(steps, place)] = value
-        return record.ctypes.data
+        return record
 
     def _state(self, index, kept):
         return kept[index] + 8 * (loops.KEPT_HEADER + 2 * len(self.compiled[index].layout.outputs))
@@ -520,16 +622,14 @@ class Plan:
             row[loops.ROWS] = self.row_address[index]
             row[loops.KEPT] = kept[index]
             row[loops.OUTPUTS] = len(compiled.layout.outputs)
-            row[loops.LISTENS] = bool(self.graph.nodes[index].activation.notes.get("listens"))
+            row[loops.LISTENS] = self._listens(index)
             if compiled.layout.is_pure:
                 row[loops.RECORD] = self._record(
                     index, self._state(index, kept), OUTPUT_STRIDE=self.row_words, SCRATCH=scratch
-                )
+                ).ctypes.data
                 row[loops.INPUTS] = self._array(max(self._span(index), 1)).ctypes.data
         words[loops.NODES] = nodes.ctypes.data
         words[loops.NODE_COUNT] = len(self.order)
-        words[loops.OPERATIONS] = self._table(self.operations, loops.OPERATION_WORDS)
-        words[loops.OPERATION_COUNT] = len(self.operations)
 
     def _lanes(self, index, count):
         """Lanes for `count` neurons: whole vectors, where the loop can be vectorised."""
@@ -537,46 +637,53 @@ class Plan:
 
     def _bind_tiles(self, words):
         members, tiles = [], []
-        most = [1, 1, 1, 1]  # numbers of X, of Y, state words, lanes
-        for _, indices in self.tiles:
+        most = [1, 1, 1]  # numbers of X, of Y, state words
+        for indices in self.tiles:
             layout = self.compiled[indices[0]].layout
-            lanes = self._lanes(indices[0], len(indices))
-            most[0] = max(most[0], self._span(indices[0]) * self.block * lanes)
-            most[1] = max(most[1], len(layout.outputs) * self.block * lanes)
-            most[2] = max(most[2], layout.words * lanes)
-            most[3] = max(most[3], lanes)
+            width = -(-len(indices) // VECTOR) * VECTOR
+            most[0] = max(most[0], self._span(indices[0]) * self.padded * width)
+            most[1] = max(most[1], len(layout.outputs) * self.padded * width)
+            most[2] = max(most[2], layout.words * width)
         words[loops.TILE_X] = self._array(most[0], float).ctypes.data
         words[loops.TILE_Y] = self._array(most[1], float).ctypes.data
         words[loops.TILE_STATE] = self._array(most[2]).ctypes.data
-        words[loops.TILE_FLAGS] = self._array(most[3]).ctypes.data
-        for address, indices in self.tiles:
-            layout = self.compiled[indices[0]].layout
-            lanes = self._lanes(indices[0], len(indices))
+        words[loops.TILE_FLAGS] = self._array(WIDEST_TILE).ctypes.data
+        for indices in self.tiles:
+            compiled = self.compiled[indices[0]]
+            layout = compiled.layout
+            width = -(-len(indices) // VECTOR) * VECTOR
             record = self._record(
                 indices[0],
                 words[loops.TILE_STATE],
-                LANE_STRIDE=lanes,
+                LANE_STRIDE=width,
                 FLAGS=words[loops.TILE_FLAGS],
-                SLOT_STRIDE=self.block * lanes,
-                OUTPUT_STRIDE=self.block * lanes,
+                SLOT_STRIDE=self.padded * width,
+                OUTPUT_STRIDE=self.padded * width,
             )
-            tiles.append(
-                (
-                    address,
-                    record,
-                    len(members),
-                    len(indices),
-                    lanes,
-                    self._span(indices[0]),
-                    len(layout.outputs),
-                    layout.words,
-                )
-            )
+            places = {}
+            for lane, index in enumerate(indices):
+                for output in range(len(layout.outputs)):
+                    places.setdefault((output, lane - lane % VECTOR), {})[lane % VECTOR] = (index, output)
+            targets, target_count = self._targets(places)
+            row = [0] * loops.TILE_WORDS
+            row[loops.TILE_KERNEL] = compiled.address
+            row[loops.TILE_RECORD] = record.ctypes.data
+            row[loops.TILE_FIRST] = len(members)
+            row[loops.TILE_COUNT] = len(indices)
+            row[loops.TILE_LANES] = self._lanes(indices[0], len(indices))
+            row[loops.TILE_SLOTS] = self._span(indices[0])
+            row[loops.TILE_OUTPUTS] = len(layout.outputs)
+            row[loops.TILE_STATE_WORDS] = layout.words
+            row[loops.TILE_SINGLES] = len(layout.inputs)
+            row[loops.TILE_TARGETS] = targets
+            row[loops.TILE_TARGET_COUNT] = target_count
+            tiles.append(row)
             members += [self.node_place[index] for index in indices]
         words[loops.TILES] = self._table(tiles, loops.TILE_WORDS)
         self.members = members
 
     def _bind_tangles(self, words, pairs):
+        self.no_weight = self._array(2, float).ctypes.data
         tangles = [self._bind_tangle(inside, levels, pairs) for inside, levels in self.tangles]
         words[loops.TANGLES] = self._table(tangles, loops.TANGLE_WORDS)
         words[loops.MEMBERS] = self._table([(place,) for place in self.members], 1)
@@ -584,84 +691,112 @@ class Plan:
     def _bind_tangle(self, inside, levels, pairs):
         groups = {}
         for index in inside:
-            compiled = self.compiled[index]
-            own = (levels[index], compiled.address, self._counts(index))
+            own = (levels[index], self.compiled[index].address, self._counts(index))
             groups.setdefault(own, []).append(index)
         ordered = [groups[own] for own in sorted(groups, key=lambda own: (own[0], groups[own][0]))]
         width = positions = 0
-        where = {}  # index -> (group, lane, first place in Y, distance, first place in X, distance)
+        where = {}  # index -> (group, lane, first place in Y, distance, first place in X)
         for number, indices in enumerate(ordered):
-            lanes = self._lanes(indices[0], len(indices))
-            stride = -(-lanes // VECTOR) * VECTOR
+            stride = -(-len(indices) // VECTOR) * VECTOR
             for lane, index in enumerate(indices):
-                where[index] = (number, lane, width + lane, stride, positions + lane, stride)
+                where[index] = (number, lane, width + lane, stride, positions + lane)
             width += stride * len(self.compiled[indices[0]].layout.outputs)
             positions += stride * self._span(indices[0])
-        slot_at = self._array(max(positions, 1))
-        slot_at[:] = -1
-        now = self._array(max(positions, 1), float)
-        lines, sources, inside_pairs, table = [], [], [], []
+        slot_at = self._array(positions + 1)
+        decides = self._array(positions + 1)
+        slot_at[:] = decides[:] = -1
+        now = self._array(positions + 1, float)  # the last place takes what fills up bundles
+        bundles, sources, inside_pairs, table, targets = [], [], [], [], {}
         for number, indices in enumerate(ordered):
-            first_line = len(lines)
-            layout = self.compiled[indices[0]].layout
-            lanes = self._lanes(indices[0], len(indices))
+            compiled = self.compiled[indices[0]]
+            layout = compiled.layout
             stride = where[indices[0]][3]
+            lines, can_hold = [], layout.phase
             for index in indices:
                 for slot in range(self._span(index)):
                     place = where[index][4] + slot * stride
                     slot_at[place] = self.first_slot[index] + slot
+                    deciding = slot in layout.integrand
+                    if deciding:
+                        decides[place] = number
                     terms = self.inside.get((index, slot), ())
                     if terms:
-                        lines.append((place, len(sources), len(sources) + len(terms)))
-                    for source, output, previous, key in terms:
-                        at = where[source][2] + output * where[source][3]
-                        sources.append(at - width if previous else at)
-                        inside_pairs.append(pairs[key])
+                        can_hold = can_hold and not deciding
+                        lines.append((place, terms))
+                for output in range(len(layout.outputs)):
+                    at = where[index][2] + output * stride
+                    targets.setdefault((at - at % VECTOR, 0), {})[at % VECTOR] = (index, output)
+            first_bundle = len(bundles)
+            self._bundle(lines, positions, where, width, pairs, bundles, sources, inside_pairs)
             state = self._array((max(layout.words, 1), stride)).ctypes.data
-            flags = self._array(stride).ctypes.data
             record = self._record(
-                indices[0], state, LANE_STRIDE=stride, FLAGS=flags, SLOT_STRIDE=stride, OUTPUT_STRIDE=stride
+                indices[0],
+                state,
+                LANE_STRIDE=stride,
+                FLAGS=self._array(stride).ctypes.data,
+                SLOT_STRIDE=stride,
+                OUTPUT_STRIDE=stride,
+                SCRATCH=self._array(2 * stride).ctypes.data,
             )
-            table.append(
-                (
-                    self.compiled[indices[0]].address,
-                    record,
-                    lanes,
-                    now.ctypes.data + 8 * where[indices[0]][4],
-                    where[indices[0]][2],
-                    first_line,
-                    len(lines),
-                    state,
-                    flags,
-                    layout.words,
-                    stride,
-                    0,
-                )
-            )
+            row = [0] * loops.GROUP_WORDS
+            row[loops.GROUP_KERNEL] = compiled.address
+            row[loops.GROUP_RECORD] = record.ctypes.data
+            row[loops.GROUP_LANES] = self._lanes(indices[0], len(indices))
+            row[loops.GROUP_X] = now.ctypes.data + 8 * where[indices[0]][4]
+            row[loops.GROUP_Y] = where[indices[0]][2]
+            row[loops.GROUP_FIRST_BUNDLE] = first_bundle
+            row[loops.GROUP_LAST_BUNDLE] = len(bundles)
+            row[loops.GROUP_STATE] = state
+            row[loops.GROUP_FLAGS] = record[steps.FLAGS]
+            row[loops.GROUP_STATE_WORDS] = layout.words
+            row[loops.GROUP_STRIDE] = stride
+            row[loops.GROUP_CAN_HOLD] = can_hold
+            table.append(row)
         row = [0] * loops.TANGLE_WORDS
         row[loops.GROUPS] = self._table(table, loops.GROUP_WORDS)
         row[loops.GROUP_COUNT] = len(table)
         row[loops.POSITIONS] = slot_at.ctypes.data
         row[loops.POSITION_COUNT] = positions
+        row[loops.DECIDES] = decides.ctypes.data
         row[loops.X_NOW] = now.ctypes.data
-        row[loops.X_BASE] = self._array(max(positions, 1), float).ctypes.data
-        row[loops.VARYING] = self._array((max(positions, 1), 2)).ctypes.data
+        row[loops.X_BASE] = self._array(positions + 1, float).ctypes.data
+        row[loops.VARYING] = self._array((positions + 1, 2)).ctypes.data
         row[loops.VARYING_ROWS] = self._rows(max(positions, 1))
-        row[loops.LINES] = self._table(lines, 3)
+        row[loops.BUNDLES] = self._table(bundles, loops.BUNDLE_WORDS)
         row[loops.INSIDE] = self._table([(source,) for source in sources], 1)
         row[loops.INSIDE_COUNT] = len(sources)
         row[loops.INSIDE_PAIRS] = self._table([(pair,) for pair in inside_pairs], 1)
         row[loops.INSIDE_WEIGHT] = self._array(max(len(sources), 1), float).ctypes.data
         row[loops.INSIDE_SLOPE] = self._array(max(len(sources), 1), float).ctypes.data
-        row[loops.Y_ROWS] = self._array((self.block + 1, max(width, 1)), float).ctypes.data
+        row[loops.Y_ROWS] = self._array((self.padded + 1, max(width, 1)), float).ctypes.data
         row[loops.Y_WIDTH] = width
         row[loops.TANGLE_FIRST] = len(self.members)
         row[loops.TANGLE_COUNT] = len(inside)
         row[loops.PLACES] = self._table(
             [(where[index][2], where[index][3], where[index][1], where[index][0]) for index in inside], 4
         )
+        row[loops.TANGLE_TARGETS], row[loops.TANGLE_TARGET_COUNT] = self._targets(targets)
         self.members += [self.node_place[index] for index in inside]
         return row
+
+    def _bundle(self, lines, nowhere, where, width, pairs, bundles, sources, inside_pairs):
+        """Packs inputs with terms inside a cycle by fours, those with equally many terms together."""
+        lines.sort(key=lambda line: -len(line[1]))
+        for first in range(0, len(lines), 4):
+            four = lines[first : first + 4]
+            four += [(nowhere, ())] * (4 - len(four))
+            longest = len(four[0][1])
+            bundles.append((*(place for place, _ in four), len(sources), longest))
+            for j in range(longest):
+                for _, terms in four:
+                    if j < len(terms):
+                        source, output, previous, key = terms[j]
+                        at = where[source][2] + output * where[source][3]
+                        sources.append(at - width if previous else at)
+                        inside_pairs.append(pairs[key])
+                    else:
+                        sources.append(0)
+                        inside_pairs.append(self.no_weight)
 
     def _bind_numbers(self, words, pairs, kept, external, one):
         nodes = self._array((max(len(self.number_order), 1), loops.NODE_WORDS))
@@ -699,7 +834,7 @@ class Plan:
                 FLAGS=results + 8 * outputs,
                 SLOT_STRIDE=1,
                 OUTPUT_STRIDE=1,
-            )
+            ).ctypes.data
         words[loops.NUMBERS] = nodes.ctypes.data
         words[loops.NUMBER_COUNT] = len(self.number_order)
         words[loops.NUMBER_SLOTS] = self._table([tuple(row) for row in bounds], 2)

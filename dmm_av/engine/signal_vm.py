@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from dmm_av.engine import signal_loops as loops
-from dmm_av.engine.signal_plan import Plan, faded_graph, line_length
+from dmm_av.engine.signal_plan import line_length
 from dmm_av.engine.signal_reference import random_key
 from dmm_av.engine.speakers import PANIC, VOLUME, Stage
 from dmm_av.errors import DmmError
@@ -294,9 +294,7 @@ class SignalVM:
             )
         running = self._plan.graph if self._plan is not None else None
         if running is not plan.previous:
-            faded = faded_graph(graph, running)
-            plan.transition = Plan(faded, plan.sink_name, plan.by_samples) if faded is not None else None
-            plan.previous = running
+            plan.fade_from(running)
         self._release(tick)
         new = self._keep_states(plan, states)
         if plan.transition is not None:

@@ -14,19 +14,19 @@ import numpy as np
 from dmm_av.activations.matrices import LIBRARY
 from dmm_av.activations.pictures import PARTS, SHADERS, read_shader
 from dmm_av.engine.blueprint import Blueprint, Blueprints, Recipe, is_drawn
-from dmm_av.engine.canvas import Canvas, Program
+from dmm_av.engine.canvas import Canvas
 from dmm_av.engine.drawing import Drawing, Row
-from dmm_av.engine.matrices import MatrixEngine, MatrixStream, MatrixTextures, linear_combination
-from dmm_av.engine.picture_file import grey_of, premultiplied, read_picture, resized
+from dmm_av.engine.file_pictures import FilePictures
+from dmm_av.engine.matrices import MatrixEngine, MatrixPlace, MatrixStream, MatrixTextures, linear_combination
+from dmm_av.engine.picture_file import resized
+from dmm_av.engine.programs import Programs, Samplers
 from dmm_av.engine.shader import FULL_SCREEN, Read, screen_shader
 from dmm_av.errors import DmmError
 
 SHOWS = ("clamp", "bipolar", "abs", "tonemap")
 SCREEN = "screen"
 MOST_READS = 16  # what every GL 3.3 can sample in one pass
-SPARE_PROGRAMS = 12  # kept after their last use: an undo or a mistyped save brings them back
 GREY = np.array([0.299, 0.587, 0.114])
-_GIVEN_ONCE = {"time": 0.0, "beat": 0.0, "phase": 0.0, "frame": 0.0, "dt": 0.0, "seed": 0.0, "limit_": 4.0}
 
 
 @dataclass
@@ -45,25 +45,6 @@ class Ready:
     given: dict
 
 
-@dataclass
-class MatrixPlace:
-    """What a matrix pass computed last, the frame before, and from what."""
-
-    now: MatrixStream | None = None
-    before: MatrixStream | None = None
-    made_from: tuple = ()
-    is_drawn: bool = False
-
-    def put(self, stream, made_from=()):
-        """The stream of this frame."""
-        self.before, self.now = self.now, stream
-        self.made_from, self.is_drawn = made_from, True
-
-    def seen(self, previous):
-        """The stream that a term reads, or None."""
-        return self.before if previous and self.is_drawn else self.now
-
-
 class PictureEngine:
     """Draws the frames of a `Drawing`.
 
@@ -79,19 +60,19 @@ class PictureEngine:
         self.context, self.size, self.library = context, tuple(size), library
         self._matrix_textures = MatrixTextures(context)
         self.matrices = MatrixEngine(context, self._matrix_textures, matrix_path)
-        self.compilations = 0
         self.readback_frame = -1
         reads = min(MOST_READS, context.info["GL_MAX_TEXTURE_IMAGE_UNITS"])
         self._blueprints = Blueprints(library, self.max_size, reads, precision, Path(folder))
         self._drawing = Drawing(0, self.size, 4.0, (), Row("image", -2))
-        self._programs, self._refused = {}, {}
+        self._samplers = Samplers(context)
+        self._programs = Programs(context, self._samplers)
+        self._files = FilePictures(context, self.max_size)
         self._ready, self._screen = [], None
         self._canvases, self._places, self._trees = {}, {}, {}
-        self._speeds, self._files, self._file_problems = {}, {}, {}
+        self._speeds = {}
         self._screens, self._measured, self._spare_buffers = {}, [], {}
         self._named, self._news = set(), []
         self._fed = {}
-        self._samplers = self._all_samplers()
         self._window = context.program(
             vertex_shader="#version 330 core\nout vec2 uv_;\n" + FULL_SCREEN.replace("ONCE_", ""),
             fragment_shader="#version 330 core\n" + (SHADERS / "screen" / "window.glsl").read_text("utf-8"),
@@ -104,7 +85,6 @@ class PictureEngine:
             "matrix": Canvas(context, (3, 3), "f4", 1),
             "integral": Canvas(context, (3, 3), "f4", 1),
         }
-        self._trial = {}
 
     @property
     def renderer(self):
@@ -116,20 +96,10 @@ class PictureEngine:
         """The longest side of a texture, in pixels."""
         return self.context.info["GL_MAX_TEXTURE_SIZE"]
 
-    def _all_samplers(self):
-        samplers = {}
-        for edge in ("clamp", "repeat", "none"):
-            for smooth in (False, True):
-                mode = moderngl.LINEAR if smooth else moderngl.NEAREST
-                repeats = edge == "repeat"
-                sampler = self.context.sampler(repeat_x=repeats, repeat_y=repeats, filter=(mode, mode))
-                if edge == "none":
-                    sampler.border_color = (0.0, 0.0, 0.0, 0.0)
-                samplers[edge, smooth] = sampler
-        samplers["file"] = self.context.sampler(
-            repeat_x=False, repeat_y=False, filter=(moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
-        )
-        return samplers
+    @property
+    def compilations(self):
+        """How many shaders have been compiled so far."""
+        return self._programs.compilations
 
     # --- taking over a drawing ------------------------------------------------------------------------
 
@@ -138,21 +108,18 @@ class PictureEngine:
 
         A generator: run a step between two frames, then `adopt` is quick. Nothing changes that is seen.
         """
-        blueprints, _ = self._plan(drawing)
+        blueprints, _, _ = self._plan(drawing)
         dtypes = {blueprint.name: blueprint.dtype for blueprint in blueprints}
+        recipes = [recipe for blueprint in blueprints for recipe in blueprint.recipes]
+        for recipe in [*recipes, self._screen_recipe(drawing)]:
+            if not self._programs.is_known(recipe):
+                self._programs.compile(recipe, dtypes)
+                yield
         for blueprint in blueprints:
-            for recipe in blueprint.recipes:
-                if self._is_new(recipe):
-                    self._compile(recipe, dtypes)
-                    yield
             for path in blueprint.files.values():
-                if path is not None and (path, blueprint.kind) not in self._file_problems:
-                    self._load(path, blueprint.kind)
+                if path is not None and not self._files.is_known(path, blueprint.kind):
+                    self._files.load(path, blueprint.kind)
                     yield
-        recipe = self._screen_recipe(drawing)
-        if self._is_new(recipe):
-            self._compile(recipe, dtypes)
-            yield
 
     def adopt(self, drawing):
         """Draws this drawing from now on; neurons that keep name and size keep their pictures.
@@ -165,82 +132,84 @@ class PictureEngine:
             return [(SCREEN, str(error))]
         for _ in self.prepare(drawing):
             pass
-        blueprints, problems = self._plan(drawing)
+        blueprints, problems, frozen = self._plan(drawing)
         old = {ready.blueprint.name: ready for ready in self._ready}
-        order = {pass_.name: index for index, pass_ in enumerate(drawing.passes)}
         self.size, self._drawing, self._ready = tuple(drawing.size), drawing, []
         for blueprint in blueprints:
-            refused = [self._refused.get(recipe.text) for recipe in blueprint.recipes]
-            sentence = next((sentence for sentence in refused if sentence), None)
-            if sentence:
-                problems.append((blueprint.name, sentence))
-                blueprint = self._last_good(old.get(blueprint.name), blueprint)
+            name = blueprint.name
+            sentences = [self._programs.refusal(recipe) for recipe in blueprint.recipes]
+            sentences = [blueprint.problem, *sentences]
+            sentences += [self._files.problem(path, blueprint.kind) for path in blueprint.files.values()]
+            problems += [(name, sentence) for sentence in sentences if sentence]
+            if any(self._programs.get(recipe) is None for recipe in blueprint.recipes):
+                blueprint = self._last_good(old.get(name), blueprint)
             if blueprint is not None:
-                self._ready.append(self._make_ready(blueprint, old.get(blueprint.name)))
-        unplanned = {pass_.name for pass_ in drawing.passes} - {blueprint.name for blueprint in blueprints}
-        self._ready += [old[name] for name in unplanned if name in old]
-        self._ready.sort(key=lambda ready: order[ready.blueprint.name])
-        problems += [
-            (blueprint.name, self._file_problems[path, blueprint.kind])
-            for blueprint in blueprints
-            for path in blueprint.files.values()
-            if self._file_problems.get((path, blueprint.kind))
-        ]
-        self._place_canvases()
+                self._ready.append(self._make_ready(blueprint, old.get(name)))
+            else:
+                frozen.add(name)
+        self._place_canvases(frozen)
         recipe = self._screen_recipe(drawing)
-        self._screen = self._programs.get(recipe.text, self._screen)
-        if recipe.text in self._refused:
-            problems.append((SCREEN, self._refused[recipe.text]))
+        self._screen = self._programs.get(recipe) or self._screen
+        if self._programs.refusal(recipe):
+            problems.append((SCREEN, self._programs.refusal(recipe)))
         self._drop_unused(recipe)
         return problems
 
     def reload(self, path):
         """A shader or picture file was saved: draws with its new content, or keeps the last good one.
 
+        A shader file that nobody knows yet is entered in the register.
+
         returns   [(neuron or file, sentence), ...]
         """
         path = Path(path).resolve()
         if path.suffix != ".glsl":
-            kinds = [kind for known, kind in self._file_problems if known == path]
-            for kind in kinds:
-                self._load(path, kind)
-            return self.adopt(self._drawing) if kinds else []
-        if path.parent == SHADERS / "screen":
-            self._refused.clear()
+            return self.adopt(self._drawing) if self._files.reload(path) else []
+        if path.parent in (SHADERS / "screen", SHADERS / "matrices"):
+            self._programs.forget_refusals()
+            self.matrices.forget_programs()
             return self.adopt(self._drawing)
         touched = self._blueprints.users_of(path)
-        before = None
-        if any(is_drawn(activation) and activation.body.resolve() == path for activation in self.library):
+        before = declared = None
+        if not touched or any(self._is_body(name, path) for name in touched):
             try:
                 declared = read_shader(path)
             except DmmError as error:
-                return [(path.name, str(error))]
-            before = self.library[declared.name]
+                return [(path.name, str(error))] if path.parent != SHADERS / "lib" else []
+            before = self.library.get(declared.name)
             self.library.add(declared, replace=True)
             touched.add(declared.name)
         kept = self._blueprints.forget(touched)
-        users = {
-            pass_.name
-            for pass_ in self._drawing.passes
-            if touched & {component.activation for component in pass_.components}
-        }
+        users = {pass_.name for pass_ in self._drawing.passes if touched & self._activations_of(pass_)}
         problems = [(name, sentence) for name, sentence in self.adopt(self._drawing) if name in users]
+        if problems and before is not None:
+            self.library.add(before, replace=True)
         if problems:
-            if before is not None:
-                self.library.add(before, replace=True)
             self._blueprints.restore(kept)
             self.adopt(self._drawing)
         return problems
 
+    def _is_body(self, name, path):
+        activation = self.library.get(name)
+        return activation is not None and is_drawn(activation) and activation.body.resolve() == path
+
+    def _activations_of(self, pass_):
+        """First names of the activations of a pass."""
+        known = [self.library.get(component.activation) for component in pass_.components]
+        return {activation.name for activation in known if activation is not None}
+
     def _plan(self, drawing):
-        """Blueprints of all passes, and [(neuron, sentence)] of those that cannot have one."""
-        blueprints, problems = [], []
+        """Blueprints, [(neuron, sentence)] and names of passes that have none and whose picture freezes."""
+        blueprints, problems, frozen = [], [], set()
+        sizes = {ready.blueprint.name: ready.blueprint.size for ready in self._ready}
         for pass_ in drawing.passes:
             try:
-                blueprints.append(self._blueprints.of(pass_, drawing.size))
+                blueprints.append(self._blueprints.of(pass_, drawing.size, sizes.get(pass_.name)))
             except DmmError as error:
                 problems.append((pass_.name, str(error)))
-        return blueprints, problems
+                if all(component.activation in self.library for component in pass_.components):
+                    frozen.add(pass_.name)
+        return blueprints, problems, frozen
 
     def _screen_recipe(self, drawing):
         terms = drawing.screen.terms
@@ -248,37 +217,6 @@ class PictureEngine:
         text = screen_shader([term.kind for term in terms], SHOWS.index(drawing.show), body)
         reads = tuple(Read(term.kind, term.source, term.output, term.previous) for term in terms)
         return Recipe(text, reads, ("f1", 4))
-
-    def _is_new(self, recipe):
-        return recipe.text not in self._programs and recipe.text not in self._refused
-
-    def _compile(self, recipe, dtypes):
-        """Compiles a shader and draws nine texels with it: drivers leave half of the work to the first draw."""
-        self.compilations += 1
-        try:
-            program = Program(self.context, recipe.text, len(recipe.reads))
-        except DmmError as error:
-            self._refused[recipe.text] = str(error)
-            return
-        for unit, read in enumerate(recipe.reads):
-            texture = self._blank[read.kind].now
-            if read.kind == "image" and dtypes.get(read.source, "f2") != "f2":
-                texture = self._trial_canvas((dtypes[read.source], 4)).now
-            texture.use(unit)
-            self._sampler(read, smooth=not read.here).use(unit)
-        self.context.enable_only(moderngl.NOTHING)
-        self._trial_canvas(recipe.target).begin()
-        shape = {"aspect": 1.0, "resolution": (3.0, 3.0)}
-        program.run(_GIVEN_ONCE | shape, np.zeros(4096, np.float32))
-        self.context.clear_samplers(0, len(recipe.reads))
-        self._programs[recipe.text] = program
-
-    def _trial_canvas(self, target):
-        if target not in self._trial:
-            # three by three: textures of the stage are rarely a power of two, and drivers tell these apart
-            self._trial[target] = Canvas(self.context, (3, 3), *target)
-            self._trial[target].keep_before()
-        return self._trial[target]
 
     def _last_good(self, old, blueprint):
         """The blueprint a pass had before, on its wires of now; None where it does not fit them."""
@@ -292,21 +230,21 @@ class PictureEngine:
 
     def _make_ready(self, blueprint, old):
         parts = [
-            (part, part.recipe and self._programs[part.recipe.text], np.array(part.wiring.slots, int))
+            (part, part.recipe and self._programs.get(part.recipe), np.array(part.wiring.slots, int))
             for part in blueprint.parts
         ]
         integrals = [
             (
                 f"{blueprint.name} {integral.input}",
                 integral,
-                self._programs[integral.recipe.text],
+                self._programs.get(integral.recipe),
                 np.array(integral.slots, int),
             )
             for integral in blueprint.integrals
         ]
         files = {}
         for setting, path in blueprint.files.items():
-            if (path, blueprint.kind) not in self._files and old is not None:
+            if self._files.get(path, blueprint.kind) is None and old is not None:
                 path = old.files.get(setting)  # the last good picture stays
             files[setting] = path
         width, height = blueprint.size
@@ -319,9 +257,13 @@ class PictureEngine:
             given["aspect"] = self.size[0] / self.size[1]  # of the picture that is read
         return Ready(blueprint, parts, integrals, files, given)
 
-    def _place_canvases(self):
-        """A canvas for every pass; one of the same size and format stays, with what is on it."""
-        kept, places = {}, {}
+    def _place_canvases(self, frozen):
+        """A canvas for every pass; one of the same size and format stays, with what is on it.
+
+        frozen   names of passes that cannot be drawn, whose last picture stays
+        """
+        kept = {name: self._canvases[name] for name in frozen if name in self._canvases}
+        places = {name: self._places[name] for name in frozen if name in self._places}
         order = {ready.blueprint.name: index for index, ready in enumerate(self._ready)}
         for ready in self._ready:
             blueprint = ready.blueprint
@@ -337,7 +279,7 @@ class PictureEngine:
             for part, *_ in ready.parts:
                 for read in part.wiring.reads:
                     # who draws before its source still finds the last frame there
-                    late = read.source in kept and order[read.source] <= index
+                    late = read.source in kept and order.get(read.source, index + 1) <= index
                     if late and (read.previous or read.source == ready.blueprint.name):
                         kept[read.source].keep_before()
                     if read.kind == "matrix" and read.source in kept:
@@ -361,29 +303,20 @@ class PictureEngine:
         return canvas
 
     def _drop_unused(self, screen):
-        used = {recipe.text for ready in self._ready for recipe in ready.blueprint.recipes}
-        used.add(screen.text)
-        idle = []
-        for text, program in self._programs.items():
-            program.idle = 0 if text in used or program is self._screen else program.idle + 1
-            if program.idle:
-                idle.append((program.idle, text))
-        for _, text in sorted(idle)[SPARE_PROGRAMS:]:
-            self._programs.pop(text).release()
-        while len(self._refused) > SPARE_PROGRAMS:
-            self._refused.pop(next(iter(self._refused)))
+        """Forgets programs, files and names that the drawing has no use for."""
+        self._programs.drop_unused([screen, *(recipe for ready in self._ready for recipe in ready.blueprint.recipes)])
         names = {ready.blueprint.name for ready in self._ready}
         self._named = {(name, what) for name, what in self._named if name in names}
         self._trees = {name: tree for name, tree in self._trees.items() if name in names}
-        paths = {(path, ready.blueprint.kind) for ready in self._ready for path in ready.files.values()}
-        wanted = paths | {
-            (path, ready.blueprint.kind) for ready in self._ready for path in ready.blueprint.files.values()
-        }
-        for key in [key for key in self._files if key not in wanted]:
-            held = self._files.pop(key)
-            if not isinstance(held, np.ndarray):
-                held.release()
-        self._file_problems = {key: told for key, told in self._file_problems.items() if key in wanted}
+        self._files.keep_only(
+            {
+                (path, ready.blueprint.kind)
+                for ready in self._ready
+                for path in (*ready.files.values(), *ready.blueprint.files.values())
+            }
+        )
+
+    # --- from outside the network -----------------------------------------------------------------------
 
     def feed(self, name, array):
         """Gives a picture or matrix from outside the network to whatever is wired to `name`.
@@ -416,29 +349,6 @@ class PictureEngine:
         value = np.asarray(value, np.float32)
         greys = value[..., :3] @ GREY if value.ndim == 3 else value
         self._canvases[f"{name} {input}"].now.write(np.ascontiguousarray(greys[::-1], np.float32), alignment=1)
-
-    # --- picture files ------------------------------------------------------------------------------------
-
-    def _load(self, path, kind):
-        """Reads a picture file, as a texture or, for matrices, as an array of greys."""
-        self._file_problems[path, kind] = None
-        try:
-            rgba = read_picture(path)
-            self._blueprints.check_size(rgba.shape[1::-1])
-        except DmmError as error:
-            self._file_problems[path, kind] = str(error)
-            return
-        if kind == "matrix":
-            self._files[path, kind] = grey_of(rgba)
-            return
-        old = self._files.get((path, kind))
-        if old is not None:
-            old.release()
-        texture = self.context.texture(
-            rgba.shape[1::-1], 4, np.ascontiguousarray(premultiplied(rgba)[::-1]), alignment=1
-        )
-        texture.build_mipmaps()
-        self._files[path, kind] = texture
 
     # --- a frame ----------------------------------------------------------------------------------------------
 
@@ -514,7 +424,7 @@ class PictureEngine:
         canvas.begin()
         sizes = {}
         for setting, path in ready.files.items():
-            texture = self._files.get((path, blueprint.kind))
+            texture = self._files.get(path, blueprint.kind)
             sizes[f"{setting}_size"] = texture.size if texture is not None else (0.0, 0.0)
         program.run(given | ready.given, weights, sizes)
 
@@ -526,7 +436,7 @@ class PictureEngine:
             texture = texture or self._texture(read, blueprint, files)
             texture.use(unit)
             smooth = blueprint.smooth if read.kind == "matrix" else not read.here
-            self._sampler(read, smooth or (read.kind == "image" and texture.size != blueprint.size)).use(unit)
+            self._samplers.use(read, smooth or (read.kind == "image" and texture.size != blueprint.size), unit)
 
     def _texture(self, read, blueprint, files):
         texture = None
@@ -538,16 +448,11 @@ class PictureEngine:
             stream = self._stream(read)
             texture = stream.as_texture() if stream is not None else None
         elif read.kind == "file":
-            texture = self._files.get((files.get(read.source), blueprint.kind))
+            texture = self._files.get(files.get(read.source), blueprint.kind)
         else:
             canvas = self._canvases.get(f"{blueprint.name} {read.source}")
             texture = canvas.now if canvas is not None else None
         return texture or self._blank[read.kind].now
-
-    def _sampler(self, read, smooth):
-        if read.kind == "file":
-            return self._samplers["file"]
-        return self._samplers["clamp" if read.edge == "mirror" else read.edge, smooth]
 
     def _draw_screen(self, values, given, slot):
         row = self._drawing.screen
@@ -562,7 +467,7 @@ class PictureEngine:
             read = Read(term.kind, term.source, term.output, term.previous)
             texture = self._texture(read, None, {})
             texture.use(unit)
-            self._sampler(read, term.kind == "image" and texture.size != self.size).use(unit)
+            self._samplers.use(read, term.kind == "image" and texture.size != self.size, unit)
         self._screens[slot].begin()
         width, height = self.size
         shape = {
@@ -628,7 +533,7 @@ class PictureEngine:
         """The stream of a pass whose matrix comes from outside: a tree from the machine, or a picture file."""
         name = ready.blueprint.name
         if by == "file":
-            array = self._files.get((ready.files.get("file"), "matrix"))
+            array = self._files.get(ready.files.get("file"), "matrix")
             size = ready.blueprint.size if ready.blueprint.is_sized else None
             known = self._trees.get(name)
             if array is not None and (known is None or known[0] is not array or known[1] != size):
@@ -714,7 +619,7 @@ class PictureEngine:
         self._window["place"].value = ((size[0] - width) / 2, (size[1] - height) / 2, width, height)
         canvas = self._screens.get(slot)
         (canvas.now if canvas is not None else self._blank["file"].now).use(0)
-        self._samplers["clamp", True].use(0)
+        self._samplers.use(Read("image", SCREEN), True, 0)
         self._window_array.render(moderngl.TRIANGLES, vertices=3)
         self.context.clear_samplers(0, 1)
 
@@ -728,16 +633,13 @@ class PictureEngine:
 
     def release(self):
         """Gives textures and programs back; the engine is of no use afterwards."""
-        canvases = (self._canvases, self._screens, self._blank, self._trial)
+        canvases = (self._canvases, self._screens, self._blank)
         for canvas in (canvas for group in canvases for canvas in group.values()):
             canvas.release()
-        for program in self._programs.values():
-            program.release()
-        for held in self._files.values():
-            if not isinstance(held, np.ndarray):
-                held.release()
-        self._canvases, self._screens, self._programs, self._ready = {}, {}, {}, []
-        self._places, self._trees, self._fed, self._files = {}, {}, {}, {}
+        for owner in (self._programs, self._files):
+            owner.release()
+        self._canvases, self._screens, self._ready = {}, {}, []
+        self._places, self._trees, self._fed = {}, {}, {}
         self._matrix_textures.release()
 
 

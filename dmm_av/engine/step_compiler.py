@@ -121,7 +121,7 @@ def step_layout(activation):
     return StepLayout(
         inputs=inputs,
         families=tuple(name for name, _ in named("family")),
-        outputs=tuple(activation.notes.get("flat_outputs") or activation.outputs),
+        outputs=activation.notes["flat_outputs"],
         phase=integrand is not None,
         randoms=len(named("random")),
         states=tuple(float(default) for _, default in named("state")),
@@ -534,20 +534,14 @@ def compile_activation(activation):
 
 
 def is_compiled(activation):
-    """Whether `compile_activation` would answer at once."""
-    return _own(activation) in _known
+    """Whether `compile_activation` would answer at once; a placeholder needs no compiling."""
+    return "parameters" not in activation.notes or _own(activation) in _known
 
 
 def _own(activation):
     """What the loops of an activation depend on, as long as this process lives."""
     notes = activation.notes
-    return (activation.body, notes["integrand"], notes["parameters"], notes.get("flat_outputs"))
-
-
-def is_compiled(activation):
-    """Whether the activation can be used at once."""
-    with _lock:
-        return _digest(activation, _Writer(activation).text()) in _compiled
+    return (activation.body, notes["integrand"], notes["parameters"], notes["flat_outputs"])
 
 
 def _compile(activation, text, digest):

@@ -72,27 +72,24 @@ class History:
         return self._strangers
 
     def undo(self, attempt, land, ramps):
-        """Takes back the newest step of the attempt's author.
+        """Takes back the newest step of the attempt's author, and returns it.
 
         land   function of (place, value) that puts a former value back exactly
         """
         step = self._move(attempt, self.done, self.undone, "undo: there is nothing left to take back.")
-        later = None
+        touched = {place for place, changed in _all_places(step) if self.writers.get(place, 0) != changed.serial}
+        later = self._assignments(touched)
         for place, changed in _all_places(step):
+            newer = [found for found in later.get(place, ()) if found.serial > changed.serial]
             is_entry = place in step.entries
-            is_untouched = self.writers.get(place, 0) == changed.serial
-            heir = None
-            if not is_untouched:
-                later = self._assignments_after(step) if later is None else later
-                newer = [found for found in later.get(place, ()) if found.serial > changed.serial]
-                heir = min(newer, key=lambda found: found.serial, default=None)
-            if heir is not None:
+            is_under_way = is_entry and place in ramps.sets
+            rest = ramps.end_adds(attempt, place, changed.serial) if is_entry else 0.0
+            if newer:
+                heir = min(newer, key=lambda found: found.serial)
                 _bequeath(attempt, heir, changed.before, changed.former_writer)
                 _set(attempt, changed, "undone_by", heir)
-                continue
-            rest = ramps.end_adds(attempt, lambda ramp, place=place, serial=changed.serial: _is(ramp, place, serial))
-            if is_untouched or (changed.assigns and (not is_entry or place in ramps.sets)):
-                if is_untouched and is_entry and not rest and place not in ramps.sets:
+            elif place not in touched or (changed.assigns and (is_under_way or not is_entry)):
+                if is_entry and not is_under_way and not rest:
                     _set(attempt, changed, "after", attempt.state(place))  # sums of many parts end a rounding off
                 land(place, changed.before)
                 self._mark(attempt, place, changed.former_writer)
@@ -102,32 +99,29 @@ class History:
         return step
 
     def redo(self, attempt, land):
-        """Does the step that was taken back last again."""
+        """Does the step that was taken back last again, and returns it."""
         step = self._move(attempt, self.undone, self.done, "redo: there is nothing to do again.")
-        standing = None
+        touched = {place for place, changed in _all_places(step) if self.writers.get(place, 0) != changed.former_writer}
+        standing = {id(found) for places in self._assignments(touched).values() for found in places}
         for place, changed in _all_places(step):
-            if self.writers.get(place, 0) == changed.former_writer:
-                land(place, changed.after)
-                self._mark(attempt, place, changed.serial)
-                continue
-            if standing is None:
-                standing = {id(found) for places in self._assignments_after(None).values() for found in places}
             if id(changed.undone_by) in standing:
                 _bequeath(attempt, changed.undone_by, changed.after, changed.serial)
-            elif changed.assigns and changed.undone_by != self.writers.get(place):
-                now = attempt.state(place) if place in step.entries else value_at(attempt.network, place)
-                for name, value in (
-                    ("before", now),
-                    ("former_writer", self.writers.get(place, 0)),
-                    ("serial", attempt.step.serial),
-                ):
-                    _set(attempt, changed, name, value)
+            elif place in touched and (not changed.assigns or changed.undone_by == self.writers.get(place)):
+                self._shift(attempt, place, _weight(changed.after) - _weight(changed.before), changed.after)
+            else:
+                if place in touched:
+                    self._begin_here(attempt, place, changed)
                 land(place, changed.after)
                 self._mark(attempt, place, changed.serial)
-            else:
-                self._shift(attempt, place, _weight(changed.after) - _weight(changed.before), changed.after)
             _set(attempt, changed, "undone_by", None)
         return step
+
+    def _begin_here(self, attempt, place, changed):
+        """Makes a change the newest of its place, going out from what is there now."""
+        is_entry = not place[0].startswith(":")
+        _set(attempt, changed, "before", attempt.state(place) if is_entry else value_at(attempt.network, place))
+        _set(attempt, changed, "former_writer", self.writers.get(place, 0))
+        _set(attempt, changed, "serial", attempt.step.serial)
 
     def _move(self, attempt, start, end, sentence):
         steps = start.get(attempt.step.author)
@@ -139,15 +133,14 @@ class History:
         attempt.on_return(lambda: (to.pop(), steps.append(step)))
         return step
 
-    def _assignments_after(self, step):
-        """{place: [`Changed`]} of what steps that stand have set or cut since a step (None: ever)."""
+    def _assignments(self, places):
+        """{place: [`Changed`]} of what steps that stand have set or cut at some places."""
         found = {}
-        for steps in self.done.values():
-            for other in steps:
-                if other is not step:
-                    for place, changed in _all_places(other):
-                        if changed.assigns and (step is None or place in step.entries or place in step.others):
-                            found.setdefault(place, []).append(changed)
+        for step in (step for steps in self.done.values() for step in steps) if places else ():
+            for place in places:
+                changed = step.entries.get(place) or step.others.get(place)
+                if changed is not None and changed.assigns:
+                    found.setdefault(place, []).append(changed)
         return found
 
     def _mark(self, attempt, place, serial):
@@ -176,10 +169,6 @@ def _bequeath(attempt, heir, before, former_writer):
     """Lets a later change of a place begin where an earlier one, now undone or done again, leaves it."""
     _set(attempt, heir, "before", before)
     _set(attempt, heir, "former_writer", former_writer)
-
-
-def _is(ramp, entry, serial):
-    return ramp.entry == entry and ramp.serial == serial
 
 
 def _weight(state):

@@ -165,7 +165,7 @@ class Network:
             inputs = {name for activation in known for name in activation.inputs}
             what = f"input of `{target.name}` ({', '.join(a.name for a in known)})"
             raise unknown(where, what, port, inputs, EditError)
-        if declared.name != target.port:
+        if declared.name not in (port, target.port):
             port = "/".join((declared.name, *target.branches))
         if any(declared.name in activation.notes.get("families", ()) for activation in known):
             self._check_member(target, where)
@@ -340,10 +340,11 @@ def checked_setting(declared, value, where="edit"):
     if kind == "tree" and isinstance(value, dict):
         check_labels(value, where)
         return clean(value)
-    if kind == "size" and isinstance(value, list | tuple) and len(value) == 2:
-        sides = [int(side) for side in value if isinstance(side, int | float) and 1 <= side <= LARGEST_SIDE]
-        if len(sides) == 2:
-            return sides
+    if kind == "size":
+        sides = value.split("x") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value] * 2
+        found = [int(float(side)) for side in sides if re.fullmatch(r"[1-9]\d{0,4}(\.0)?", str(side))]
+        if len(found) == len(sides) == 2 and max(found) <= LARGEST_SIDE:
+            return found
     remedies = {
         "boolean": "Write true or false.",
         "number": "Write a number.",

@@ -76,8 +76,15 @@ class Ramps:
         if ramp is not None:
             attempt.on_return(lambda: self.sets.__setitem__(entry, ramp))
 
-    def end_adds(self, attempt, ends):
-        """Stops the ramps of adds for which `ends(ramp)`; returns what they had still to add."""
+    def end_adds(self, attempt, entry, serial):
+        """Stops the adds to an entry that one step began; returns what they had still to add."""
+        return self._end_adds(attempt, lambda ramp: (ramp.entry, ramp.serial) == (entry, serial))
+
+    def end_adds_of(self, attempt, name):
+        """Stops the adds to everything that leads to or from a neuron."""
+        self._end_adds(attempt, lambda ramp: name in (ramp.entry[0], ramp.entry[2]))
+
+    def _end_adds(self, attempt, ends):
         found = [ramp for ramp in self.adds if ends(ramp)]
         if found:
             former = list(self.adds)

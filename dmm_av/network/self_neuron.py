@@ -327,7 +327,7 @@ class SelfNeuron:
             for entry in [*network.matrix.entries_of(name), *network.matrix.columns.get(name, ())]:
                 self.ramps.end(attempt, entry)
                 attempt.write(entry, None)
-            self.ramps.end_adds(attempt, lambda ramp, name=name: name in (ramp.entry[0], ramp.entry[2]))
+            self.ramps.end_adds_of(attempt, name)
             for key in list(network.settings.get(name, ())):
                 attempt.assign((SETTING, name, key), None)
             for _, port in [place for place in network.no_default if place[0] == name]:

@@ -12,6 +12,7 @@ from dmm_av.errors import DmmError, EditError, unknown
 from dmm_av.network.edits import Group, Redo, Undo
 from dmm_av.network.matrix import Key
 from dmm_av.network.network import BUILT_IN
+from dmm_av.network.notation import Command, parse_line
 from dmm_av.network.patch import difference, parse_fragment, parse_patch, saved_text
 from dmm_av.network.reference import alternatives
 
@@ -92,9 +93,20 @@ class Performance:
 
         Errors: the sentence of the first mistake; nothing changes then.
         """
+        command = self._as_command(text)
+        if command is not None:
+            return self.command(command.name, command.args, author, reply)
         known = self.machine.between_ticks(self._known)
-        group = parse_fragment(text, self.machine.library, known)
-        self.machine.submit(Group(group.edits, author, group.at, reply))
+        group = parse_fragment(text, self.machine.library, known, rows=self.live().rows)
+        return self.machine.submit(Group(group.edits, author, group.at, reply))
+
+    @staticmethod
+    def _as_command(text):
+        """The `Command` that a single line of notation is, or None where it is something else."""
+        if "\n" in text.strip() or text.split(" ", 1)[0] not in COMMANDS:
+            return None
+        found = parse_line(text.strip())
+        return found if isinstance(found, Command) else None
 
     def _known(self):
         network = self.machine.network
@@ -169,7 +181,7 @@ class Performance:
             if text == self.patch.text:
                 return
             patch = parse_patch(text, self.patch.where, self.machine.library)
-            group = difference(self.patch, patch, self.machine.library)
+            group = difference(self.patch, patch, self.machine.library, self.live())
             former, self.patch = self.patch, patch
         if (former.rates, former.size) != (patch.rates, patch.size):
             self.machine.notice(
