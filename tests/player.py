@@ -31,14 +31,19 @@ def run_app(*arguments, timeout=120, environment=None, check=True, stdin=None):
 class Player:
     """A running `play`; ended with the `with`.
 
-    lines   what it has printed on stderr so far
+    lines     what it has printed on stderr so far
+    moments   {what `wait_for` waited for: when it was printed, in seconds of `time.perf_counter()`}
+    root      the tree that it runs from
     """
 
-    def __init__(self, patch, *arguments, environment=None):
-        self._command = [sys.executable, str(ROOT / "app.py"), "play", str(patch), "--osc-port", "0"]
+    def __init__(self, patch, *arguments, environment=None, root=ROOT):
+        self._root = root
+        self._command = [sys.executable, str(root / "app.py"), "play", str(patch), "--osc-port", "0"]
         self._command += map(str, arguments)
         self._environment = {**(environment or os.environ), "PYTHONUNBUFFERED": "1"}
         self.lines = []
+        self.moments = {}
+        self._printed = []
 
     def __enter__(self):
         self.process = subprocess.Popen(
@@ -47,7 +52,7 @@ class Player:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            cwd=ROOT,
+            cwd=self._root,
             env=self._environment,
         )
         threading.Thread(target=self._listen, daemon=True).start()
@@ -68,11 +73,14 @@ class Player:
 
     def _listen(self):
         for line in self.process.stderr:
+            self._printed.append(time.perf_counter())
             self.lines.append(line.rstrip("\n"))
 
     def wait_for(self, text, seconds=40.0):
         """The first line with that text."""
-        return self.until(lambda: next((line for line in self.lines if text in line), None), text, seconds)
+        line = self.until(lambda: next((line for line in self.lines if text in line), None), text, seconds)
+        self.moments[text] = self._printed[self.lines.index(line)]
+        return line
 
     def until(self, question, what, seconds=20.0):
         """The first true answer of `question()`."""

@@ -1,14 +1,16 @@
 """Components for the reference cycle, made from declared activations: trees as they are called, signals uncompiled.
 
-Pictures have none here: whoever draws them hands in a function. Not a test; several tests use it.
+Pictures are drawn one neuron at a time in float32, by its own shader. Not a test; tests use it.
 """
 
 from copy import deepcopy
 from dataclasses import dataclass
 
+from dmm_av.engine.alone import draw_alone
 from dmm_av.engine.signal_reference import PlainNeuron
 from dmm_av.network.cycle import Component, self_component
 from dmm_av.streams.kinds import Kind
+from dmm_av.streams.linear import array_of_tree
 
 
 @dataclass(frozen=True)
@@ -98,3 +100,39 @@ def signal_component(activation, rate, seed=0, settings=None, families=None):
         return outputs, neuron
 
     return Component(step, activation.inputs, "signal")
+
+
+def picture_component(activation, library, context, size, seed=0, settings=None, limit=4.0):
+    """A picture or matrix activation, drawn alone from inputs that NumPy has summed; speeds are integrated here.
+
+    The clock is the machine's `FrameValues`.
+    """
+    filled = {name: (settings or {}).get(name, setting.default) for name, setting in activation.settings.items()}
+
+    def step(inputs, state, clock):
+        given, integrals = {}, dict(state or {})
+        for name, port in activation.inputs.items():
+            given[name] = inputs.get(name, {} if port.kind == Kind.VVALUE else 0.0)
+            if port.kind == Kind.VVALUE:
+                given[name] = array_of_tree(given[name])
+            elif port.rate:
+                speed, given[name] = given[name], integrals.get(name, 0.0)
+                integrals[name] = given[name] + speed / clock.frame_rate
+        drawn = draw_alone(
+            activation,
+            given,
+            filled,
+            size,
+            context=context,
+            library=library,
+            time=clock.time,
+            beat=clock.beat,
+            phase=clock.phase,
+            frame=clock.number,
+            frame_rate=clock.frame_rate,
+            seed=seed,
+            limit=limit,
+        )
+        return drawn if isinstance(drawn, dict) else {"out": drawn}, integrals
+
+    return Component(step, activation.inputs, "picture")

@@ -6,20 +6,32 @@ is marked `reference_defect`.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_components import Tick, components_of
+from drawings import gl_context
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference_components import Tick, components_of, picture_component
 from running import lockstep, steps, submit
 
 from dmm_av.activations.library import open_library
+from dmm_av.engine.plan import seed_of
+from dmm_av.engine.settle import settle
+from dmm_av.engine.signal_vm import SignalVM
+from dmm_av.engine.stage import PictureEngine
 from dmm_av.network.activation import Input, Library, tree
-from dmm_av.network.cycle import Component, State, self_component, sum_of_terms, two_stroke_cycle
-from dmm_av.network.edits import Add
+from dmm_av.network.cycle import Component, State, immediate_hops, self_component, sum_of_terms, two_stroke_cycle
+from dmm_av.network.edits import Add, Crossfade, Cut, Insert, Mute, New, Remove, Set, Undo
+from dmm_av.network.matrix import entries_of_tree
+from dmm_av.network.patch import parse_patch
+from dmm_av.scheduler.lockstep import LockStep
 from dmm_av.streams.kinds import Kind
 from dmm_av.streams.vvalue import number_at, total
 
+PATCHES = Path(__file__).parent.parent / "patches"
 NETWORKS = json.loads((Path(__file__).parent / "fixtures" / "networks.json").read_text())["networks"]
 ACTIVATIONS = {
     "accum": "accum.tree",
@@ -119,8 +131,12 @@ def library_with(events=(), quiet=None, late=False):
 
 def states(network, library, ticks):
     """States 0 to `ticks` of a network of the fixture, by the reference cycle in strict mode."""
+    return run_slowly(our_outputs(network["init"]), library, ticks)
+
+
+def run_slowly(outputs, library, ticks):
     components = components_of(library)
-    found = [State(our_outputs(network["init"]))]
+    found = [State(outputs)]
     for t in range(ticks):
         found.append(two_stroke_cycle(components, found[-1], Tick(t), hops="strict"))
     return found
@@ -130,15 +146,19 @@ HEAD_START = 2  # ticks until what the machine is handed at its start is in effe
 
 
 def fast_states(network, library, ticks):
-    """The same by the running machine: the network is added to an empty patch, so its keys are made, not written."""
+    """The same by the running machine."""
+    return run_fast(our_outputs(network["init"]), library, ticks)
+
+
+def run_fast(outputs, library, ticks):
+    """Adds a network to an empty patch, so that its keys are made, not written, and lets the machine run."""
     run = lockstep("rates: {hops: strict}\nneurons: {}\n", library)
-    outputs = our_outputs(network["init"])
-    matrix = outputs.pop("self")["matrix"]
+    matrix = outputs["self"]["matrix"]
     adds = [Add(f"{to}.{port}", f"{source}.{output}", weight) for to, port, source, output, weight in entries(matrix)]
     answers = submit(run, *[add for add in adds if add.to != "self.accum"])
     steps(run, HEAD_START)
     assert answers == [None]
-    run.machine.outputs.update(outputs)
+    run.machine.outputs.update({name: streams for name, streams in outputs.items() if name != "self"})
     found = [fast_state(run.machine)]
     for _ in range(ticks):
         run.step()
@@ -463,3 +483,283 @@ def test_the_matrix_is_an_output_that_any_neuron_may_read():
     }
     state = two_stroke_cycle(components_of(library_with()), State({"self": {"matrix": matrix}}), Tick(0))
     assert state.outputs["identity:mirror"]["out"] == total(matrix, matrix)
+
+
+# --- the fast order and the reference's rule are one -----------------------------------------------------------
+
+HOPS = st.tuples(st.integers(0, 7), st.integers(0, 7), st.sampled_from(["input", "late"]))
+
+
+@given(st.lists(HOPS, max_size=24, unique=True), st.sampled_from(["settled", "strict"]))
+def test_the_engines_order_obeys_the_references_rule(hops, rule):
+    neurons = {f"n{i}": {"x": (1.0, adder(delayed=("late",)))} for i in range(8)}
+    matrix = {name: {"input": {}, "late": {}} for name in neurons}
+    for source, target, port in hops:
+        matrix[f"n{target}"][port][f"n{source}"] = {"out": 0.0}
+    expected = immediate_hops(neurons, matrix) if rule == "settled" else set()
+    settled = settle(8, [(source, target, port == "late") for source, target, port in hops], rule == "strict")
+    found = {
+        (f"n{source}", f"n{target}", port)
+        for (source, target, port), reads_previous in zip(hops, settled.previous, strict=True)
+        if not reads_previous
+    }
+    assert found == expected
+    level = {node: number for number, nodes in enumerate(settled.levels) for node in nodes}
+    assert sorted(level) == list(range(8))
+    assert all(level[int(source[1:])] < level[int(target[1:])] for source, target, _ in found)
+
+
+TREES = {
+    "identity:a": ["input"],
+    "identity:b": ["input"],
+    "accum.tree:c": ["accum", "delta"],
+    "mask:d": ["main", "mask"],
+}
+PLACES = [(name, port) for name, ports in TREES.items() for port in ports]
+FACTORS = st.sampled_from([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0])
+ROWS = st.tuples(st.sampled_from(PLACES), st.sampled_from(list(TREES)), FACTORS)
+BRANCHES = st.dictionaries(st.sampled_from("xy"), FACTORS, min_size=1)
+UPDATES = st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(list(TREES)), FACTORS), max_size=2)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(ROWS, min_size=1, max_size=6, unique_by=lambda row: row[:2]),
+    st.dictionaries(st.sampled_from(list(TREES)), FACTORS, max_size=2),
+    st.dictionaries(st.sampled_from(list(TREES)), st.one_of(BRANCHES, UPDATES), max_size=3),
+)
+def test_any_machine_of_trees_that_writes_itself_runs_exactly_as_the_reference(rows, into_delta, first):
+    matrix = {"self": {"accum": {"self": {"matrix": 1.0}}}}
+    if into_delta:
+        matrix["self"]["delta"] = {name: {"out": weight} for name, weight in into_delta.items()}
+    for (to, port), source, weight in rows:
+        matrix.setdefault(to, {}).setdefault(port, {})[source] = {"out": weight}
+    outputs = {
+        name: {"out": stream if isinstance(stream, dict) else update_of(stream)} for name, stream in first.items()
+    }
+    start = {"self": {"matrix": matrix}, **outputs}
+    slow = run_slowly(start, library_with(), 6)
+    fast = run_fast(start, library_with(), 6)
+    for t, (one, other) in enumerate(zip(slow, fast, strict=True)):
+        assert dict(entries_of_tree(matrix_of(other))) == dict(entries_of_tree(matrix_of(one))), t
+        assert t == 0 or without_self(other) == without_self(one), t
+
+
+def without_self(state):
+    return {name: streams for name, streams in state.outputs.items() if name != "self"}
+
+
+def update_of(rows):
+    """A matrix to be added, from [((to, input), from, weight)]."""
+    matrix = {}
+    for (to, port), source, weight in rows:
+        matrix.setdefault(to, {}).setdefault(port, {})[source] = {"out": weight}
+    return matrix
+
+
+# --- the running machine agrees with the reference ---------------------------------------------------------
+
+RICH = """
+rates: {hops: HOPS}
+seed: 5
+neurons:
+  slow:    {is: sine, frequency: {one: 3, walker: 0.5}}
+  walker:  {is: walk, frequency: 2}
+  hiss:    noise
+  pattern: {is: steps, beat: {transport.beat: 8}, steps: [1, 0.5, 0, 0.25]}
+  smooth:  {is: lag, input: {pattern.out: 1, slow: 0.25}, rise: 0.02, fall: 0.1}
+  low:     {is: svf, input: smooth, cutoff: {one: 12, slow: 4}, resonance: 0.3}
+  gate:    {is: decay, trigger: pattern.trigger, time: 0.3}
+  sum:     {is: accum, accum: {sum: 0.9}, delta: {low.low: 0.1, hiss: 0.01}}
+  ring_a:  {is: product, a: {ring_b: 0.5, slow: 1}}
+  ring_b:  {is: product, a: {ring_c: 0.5, ring_a: 0.25}}
+  ring_c:  {is: product, a: ring_b}
+  after:   {is: product, a: ring_c, b: gate}
+  memory:  {is: accum.tree, accum: memory, delta: {slow: 0.125, keeper: 0.5}}
+  keeper:  {is: identity, input: {memory: 0.25, osc.1: 1, transport.beat: 0.5}}
+  size:    {is: max_norm, input: memory}
+  back:    {is: product, a: {size: 0.01, "memory": 1}}
+"""
+
+
+def agreement(text, ticks, groups=()):
+    """Runs a patch in the machine and its numbers and trees in the reference; yields both sides of every state.
+
+    groups   {tick: edits}, queued at that tick
+    """
+    run = lockstep(text)
+    machine = run.machine
+    heard = {}
+    components = control_components(machine, heard)
+    state = State({"self": machine.outputs["self"]})
+    for k in range(ticks):
+        if k in groups:
+            answers = submit(run, *groups[k])
+        held = {name: machine.outputs[name] for name in ("one", "osc", "edits", "self")}
+        held.update({name: machine.outputs.get(name, {}) for name in machine.plan.drawing.readbacks})
+        matrix = machine.network.matrix.with_zeros()
+        run.step()
+        assert k not in groups or k + 2 > machine.k or answers == [None]
+        machine.refresh()
+        for name, output in machine.plan.exports:
+            heard.setdefault(name, {})[output] = machine.value(f"{name}.{output}")
+        clock = Tick(k, machine.patch.rates.tick)
+        state = two_stroke_cycle(components, state, clock, held, machine.patch.rates.hops, matrix)
+        yield machine, state
+
+
+def control_components(machine, heard):
+    """Components of trees and numbers; analysers of sound give what the machine has `heard`."""
+    network, plan = machine.network, machine.plan
+    families = {node.name.partition("|")[0]: node.families for node in plan.graph.nodes}
+    ordinary = components_of(
+        machine.library,
+        network.settings,
+        families,
+        lambda label: seed_of(machine.patch.seed, label),
+        machine.patch.rates.tick,
+        audio=False,
+    )
+
+    def component(neuron, activation):
+        found = machine.library.get(activation)
+        if found is not None and found.notes.get("listens"):
+            return Component(lambda inputs, state, clock: (unflat(heard.get(neuron, {})), None), {}, "signal")
+        return None if neuron in ("speakers", "screen", "self") else ordinary(neuron, activation)
+
+    return component
+
+
+def unflat(numbers):
+    """{output: number or branches} of {"spectrum/1": number}."""
+    outputs = {}
+    for path, number in numbers.items():
+        port, slash, branch = path.partition("/")
+        if slash:
+            outputs.setdefault(port, {})[branch] = number
+        else:
+            outputs[port] = number
+    return outputs
+
+
+def assert_agreement(machine, state):
+    for name, outputs in state.outputs.items():
+        if any(activation.notes.get("listens") for activation in machine.network.activations(name)):
+            continue  # what is heard is given to the reference
+        if not machine.network.is_active(name):
+            continue  # it went in the matrix of this very state
+        for output, stream in outputs.items():
+            found = machine.value(f"{name}.{output}")
+            assert found == pytest.approx(stream, rel=1e-9, abs=1e-12), (machine.k, name, output)
+
+
+@pytest.mark.parametrize("hops", ["settled", "strict"])
+def test_numbers_and_trees_of_the_machine_agree_with_the_reference(hops):
+    for machine, state in agreement(RICH.replace("HOPS", hops), 300):
+        assert_agreement(machine, state)
+
+
+def test_a_mixture_of_the_machine_agrees_with_the_reference():
+    morph = """
+  morph: {is: {sine: 0.25, saw: 0.75}, frequency: {one: 2, slow: 1}}
+  reads: {is: lag, input: morph, rise: 0.1}
+  trees: {is: {accum.tree: 0.5, identity: 2}, accum: trees, delta: {morph: 1}, input: memory}
+"""
+    for machine, state in agreement(RICH.replace("HOPS", "settled") + morph, 100):
+        assert_agreement(machine, state)
+
+
+def test_the_machine_agrees_with_the_reference_while_it_is_edited():
+    edits = {
+        10: [Set("slow.frequency", "one", 7.0)],
+        20: [Set("ring_a.a", "slow", 0.25, 0.05), Add("sum.delta", "hiss", 0.5)],
+        30: [New("late", "sine"), Set("late.frequency", "slow", 5.0), Set("smooth.input", "late", 0.5)],
+        40: [Insert("between", "tanh", "after.a", "ring_c")],
+        50: [Cut("after.b", "gate")],
+        60: [Remove("walker")],
+        70: [Crossfade("smooth.input", "slow", "late", 0.5, 0.1)],
+        80: [Mute("low")],
+        90: [Undo()],
+    }
+    for machine, state in agreement(RICH.replace("HOPS", "settled"), 150, edits):
+        assert_agreement(machine, state)
+
+
+@pytest.mark.parametrize("path", sorted(PATCHES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_numbers_and_trees_of_every_patch_agree_with_the_reference(path):
+    for machine, state in agreement(path.read_text("utf-8"), 120):
+        assert_agreement(machine, state)
+
+
+class PictureStage(PictureEngine):
+    """The picture engine as lock-step calls a stage."""
+
+    def draw(self, values):
+        self.values = values
+        return super().draw(values)
+
+    def streams(self, drawing):
+        """{name: array} of every picture and matrix of the frame drawn last."""
+        return {
+            drawn.name: np.array(self.matrix(drawn.name) if drawn.kind == "matrix" else self.picture(drawn.name))
+            for drawn in drawing.passes
+        }
+
+
+def picture_agreement(text, frames, size, context):
+    """Draws a patch by the picture engine and by the reference; yields ({name: array}, state) of every frame.
+
+    Every frame begins from the pictures of the engine, so that rounding does not go round in a loop.
+    """
+    library = open_library()
+    patch = replace(parse_patch(text, "test.yaml", library), size=size)
+    for declared in patch.neurons.values():  # pictures of one size, so that NumPy can add them
+        parts = [library.get(name) for name in declared.activation]
+        if any(part is not None and "out" in part.outputs and part.outputs["out"].kind == Kind.IMAGE for part in parts):
+            declared.settings.pop("size", None)
+    run = LockStep(patch, library, SignalVM(patch.rates.sample, patch.rates.tick))
+    machine = run.machine
+    with context:
+        run.stage = PictureStage(context, size, library)
+
+    def component(neuron, name):
+        activation = library.get(name)
+        if activation is None or activation.side != "picture":
+            return None
+        seed = seed_of(machine.patch.seed, neuron)
+        own = machine.network.settings.get(neuron)
+        return picture_component(activation, library, context, size, seed, own, machine.patch.limit)
+
+    state = State({})
+    for _ in range(frames):
+        machine.refresh()
+        held = {name: dict(streams) for name, streams in machine.outputs.items()}
+        for name, output in machine.plan.exports:
+            port, slash, branch = output.partition("/")
+            number = machine.value(f"{name}.{output}")
+            if slash:
+                held.setdefault(name, {}).setdefault(port, {})[branch] = number
+            else:
+                held.setdefault(name, {})[port] = number
+        matrix = machine.network.matrix.with_zeros()
+        drawing = machine.drawing
+        with context:
+            for _ in range(machine.ticks_per_frame):
+                run.step()
+            streams = run.stage.streams(drawing)
+        state = two_stroke_cycle(component, state, run.stage.values, held, machine.patch.rates.hops, matrix)
+        yield streams, state
+        state = State({**state.outputs, **{name: {"out": stream} for name, stream in streams.items()}}, state.kept)
+
+
+@pytest.mark.parametrize("path", sorted(PATCHES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_picture_of_every_patch_agrees_with_its_shader_drawn_alone(path):
+    for streams, state in picture_agreement(path.read_text("utf-8"), 8, (64, 36), gl_context()):
+        for name, stream in streams.items():
+            expected = state.outputs[name].get("out")
+            if np.ndim(expected):
+                assert stream.shape == expected.shape, name
+                largest = max(1.0, np.max(np.abs(expected)))
+                apart = np.abs(stream - expected) / largest
+                assert np.quantile(apart, 0.99) < 2 / 255, name
+                assert np.max(apart) < 8 / 255, f"{name}: more than the half floats that it reads can explain"

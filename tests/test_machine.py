@@ -206,3 +206,23 @@ def test_insert_crossfade_and_remove_keep_the_sound_finite():
     assert "nothing" in refused[0]
     assert np.isfinite(heard).all() and np.abs(heard).max() > 0.05
     assert np.abs(sound(run, 0.1)).max() < 1e-3  # the DC blocker settles
+
+
+def test_an_undo_brings_a_removed_neuron_back_with_the_state_it_had():
+    run = lockstep("neurons:\n  lamp: {is: integrate, input: 1}\n")
+    steps(run, 240)
+    submit(run, Remove("lamp"))
+    steps(run, 100)
+    submit(run, Undo())
+    steps(run, 5)
+    run.machine.refresh()
+    assert run.machine.value("lamp") == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_weight_set_together_with_a_new_neuron_is_heard_too():
+    run = lockstep(LAMP)
+    steps(run, 5)
+    submit(run, Set("lamp.input", "one", 0.7), New("other", "sine"))
+    steps(run, 5)
+    run.machine.refresh()
+    assert run.machine.value("lamp") == pytest.approx(0.7)

@@ -344,7 +344,7 @@ def test_monochrome_reads_a_file_at_its_own_size_or_at_another(context, tmp_path
     write_picture(tmp_path / "noise.png", pixels)
     engine = PictureEngine(context, (64, 36), folder=tmp_path, matrix_path=path)
     greys = pixels @ np.array([0.299, 0.587, 0.114]) / 255
-    assert play(engine, {"m": {"is": "monochrome", "file": "noise.png"}}, "m") == []
+    assert play(engine, {"m": {"is": "monochrome", "file": "noise.png", "size": None}}, "m") == []
     assert engine.matrix("m") == close(greys)
     play(engine, {"m": {"is": "monochrome", "file": "noise.png", "size": [4, 3]}}, "m")
     assert engine.matrix("m") == close(greys.reshape(3, 2, 4, 2).mean(axis=(1, 3)), 1e-5)

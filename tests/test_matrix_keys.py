@@ -120,7 +120,7 @@ def network():
         return input, input
 
     knob = Input("amount", Kind.FIELD, 0.5, also=("depth",))
-    library.add(Activation("wash", "picture", "", {"amount": knob}, {"out": Output("out", Kind.IMAGE)}))
+    library.add(Activation("wash", "picture", "", {"amount": knob}, {"out": Output("out", Kind.IMAGE)}), replace=True)
     network = Network(library)
     for name, activation in (("a", "tone"), ("p", "pattern"), ("lr", "pair"), ("w", "wash"), ("gone", "unheard_of")):
         network.matrix.put((name, "activation", "library", activation), 1.0, Key.WRITTEN)

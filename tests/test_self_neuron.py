@@ -67,10 +67,10 @@ def small_library():
     picture = {"picture": Input("picture", Kind.IMAGE)}
     drawn = {"out": Output("out", Kind.IMAGE)}
     look = {"file": Setting("file", "file"), "show": Setting("show", "choice", "fit", ("fit", "crop"))}
-    library.add(Activation("wash", "picture", "A colour.", knob, drawn, look))
-    library.add(Activation("turned", "picture", "A turn.", {**picture, **knob}, drawn))
+    library.add(Activation("wash", "picture", "A colour.", knob, drawn, look), replace=True)
+    library.add(Activation("turned", "picture", "A turn.", {**picture, **knob}, drawn), replace=True)
     out = {"left": Input("left", Kind.AUDIO), "both": Input("both", Kind.AUDIO)}
-    library.add(Activation("speakers", "engine", "The loudspeakers.", out, {}))
+    library.add(Activation("speakers", "engine", "The loudspeakers.", out, {}), replace=True)
     return library
 
 

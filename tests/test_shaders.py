@@ -304,12 +304,25 @@ def test_sources_of_another_size_are_stretched_over_the_picture(engine):
     assert np.abs(engine.picture("b") - engine.picture("c")).max() < 5e-3
 
 
+def test_a_circle_is_round_on_the_stage_whatever_its_own_size_in_pixels(engine):
+    disc = {"is": "shape", "sides": 0, "radius": 0.3, "softness": 0.1}
+    play(engine, {"a": disc | {"size": [100, 100]}, "b": {"is": "product.image", "a": "a"}, "c": disc}, "b")
+    assert np.abs(engine.picture("b") - engine.picture("c")).max() < 0.1
+
+
 def test_too_many_pictures_in_one_pass_are_a_sentence(engine):
     neurons = {f"n{index:02}": solid(1.0) for index in range(20)}
     neurons["sum"] = {"is": "product.image", "a": {name: 1.0 for name in neurons}}
     [(name, sentence)] = play(engine, neurons, "sum")
     assert name == "sum"
     assert "20 pictures" in sentence
+
+
+def test_a_neuron_that_cannot_be_drawn_any_more_keeps_its_last_picture(engine):
+    sources = {f"n{index:02}": solid(1.0) for index in range(20)}
+    play(engine, {**sources, "sum": {"is": "product.image", "a": {"n00": 0.5}}}, "sum")
+    assert len(play(engine, {**sources, "sum": {"is": "product.image", "a": dict.fromkeys(sources, 1.0)}}, "sum")) == 1
+    assert engine.screen_pixels()[0, 0, 0] == 128
 
 
 # Memory and loops
@@ -603,6 +616,15 @@ def test_saving_an_included_file_draws_with_it(engine, library, tmp_path):
     engine.adopt(drawing)
     shared.write_text("vec4 shared_colour() { return vec4(1.0, 0.0, 0.0, 1.0); }\n")
     assert engine.reload(shared) == []
+    engine.draw(frame(0, values))
+    assert engine.screen_pixels()[0, 0, :3].tolist() == [255, 0, 0]
+
+
+def test_a_shader_file_that_nobody_knew_is_entered_when_it_is_saved(engine, library, tmp_path):
+    path = write(tmp_path, "novelty", "", RED.replace("tint", "novelty"))
+    assert engine.reload(path) == []
+    drawing, values, _ = drawing_of({"t": {"is": "novelty"}}, "t", SIZE, library=library)
+    assert engine.adopt(drawing) == []
     engine.draw(frame(0, values))
     assert engine.screen_pixels()[0, 0, :3].tolist() == [255, 0, 0]
 

@@ -7,37 +7,32 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from dmm_av.activations import (  # noqa: F401  (they enter the register)
-    accumulators,
-    analysis,
-    conversions,
-    delays,
-    envelopes,
-    filters,
-    patterns,
-    shapers,
-    sources,
-    speakers,
-    transport,
+from signal_networks import (
+    BLOCK,
+    PROBES,
+    RATE,
+    TICKS,
+    PlainNetwork,
+    graph_of,
+    heard,
+    rows_of,
+    run,
+    vm_of,
 )
+
 from dmm_av.engine.ring import Ring
-from dmm_av.engine.settle import settle
-from dmm_av.engine.signal_plan import SignalGraph, SignalNode, SignalTerm, build_plan, is_audio
-from dmm_av.engine.signal_reference import PlainNeuron
+from dmm_av.engine.signal_plan import build_plan, is_audio
 from dmm_av.engine.signal_vm import SignalVM
-from dmm_av.engine.step_compiler import compile_activation, step_layout
+from dmm_av.engine.step_compiler import compile_activation
 from dmm_av.errors import DmmError
 from dmm_av.network.activation import LIBRARY, Library, Memory, State, signal
 from dmm_av.streams.dsp import between_taps
 from dmm_av.streams.units import Number
 
-RATE, TICKS = 48_000, 240
-BLOCK = RATE // TICKS
 CEILING = 10 ** (-1 / 20)
 
 
-@signal(rates="audio", name="tap_of", library=(PROBES := Library(LIBRARY)), listens=True)
+@signal(rates="audio", name="tap_of", library=PROBES, listens=True)
 def tap_of(input: Number):
     """The last sample of a block, as a number.
 
@@ -46,169 +41,22 @@ def tap_of(input: Number):
     return input
 
 
-def graph_of(neurons, exports=(), externals=0, strict=False, rate=RATE, ticks=TICKS, seeds=None):
-    """A graph from {name: (activation, {input: row})}; a row is {source: weight}, "x3" is external 3.
+@signal(rates="both", library=PROBES)
+def grows(input: Number, kept: State = 1.0):
+    """Multiplies itself by its input, until it bursts.
 
-    An input without a row has its default row.
+    input   factor per step
     """
-    names = list(neurons)
-    nodes = []
-    for number, name in enumerate(names):
-        kind, rows, *rest = neurons[name]
-        activation = kind if not isinstance(kind, str) else PROBES[kind]
-        families = {
-            family: sum(port.startswith(family + "/") for port in rows)
-            for family in activation.notes.get("families", ())
-        }
-        seed = (seeds or {}).get(name, 100 + number)
-        nodes.append(SignalNode(name, activation, rest[0] if rest else {}, seed, families))
-    terms = []
-    for number, name in enumerate(names):
-        defaults = {
-            port.name: float(port.default)
-            for port in nodes[number].activation.inputs.values()
-            if not isinstance(port.default, dict) and port.default
-        }
-        for port, row in {**defaults, **neurons[name][1]}.items():
-            row = row if isinstance(row, dict) else {"one": row}
-            for source in sorted(row):
-                terms.append(
-                    SignalTerm(
-                        number, port, source_of(source, names, nodes), row[source], (name, port, source)
-                    )
-                )
-    return SignalGraph(
-        tuple(nodes),
-        tuple(terms),
-        externals,
-        tuple(source_of(export, names, nodes)[1:] for export in exports),
-        strict,
-        rate,
-        ticks,
-    )
+    return kept, kept * input
 
 
-def source_of(text, names, nodes):
-    if text == "one":
-        return ("one",)
-    if text[0] == "x" and text[1:].isdigit():
-        return ("external", int(text[1:]))
-    name, _, output = text.partition(".")
-    index = names.index(name)
-    return ("node", index, output or step_layout(nodes[index].activation).outputs[0])
+@signal(rates="audio", library=PROBES)
+def reciprocal(input: Number):
+    """1 / input, infinite at 0.
 
-
-def vm_of(graph, **options):
-    vm = SignalVM(graph.sample_rate, graph.tick_rate)
-    vm.swap(build_plan(graph, **{"keep_rows": True, **options}))
-    return vm
-
-
-def run(vm, ticks):
-    """Publishes and renders some ticks."""
-    vm.publish(max(vm.tick + ticks - 1, 0))
-    return vm.run(ticks)
-
-
-def rows_of(vm, name):
-    """The rows that a neuron wrote in the last block, float64 (outputs, block)."""
-    plan = vm._plan
-    index = [node.name for node in plan.graph.nodes].index(name)
-    outputs = len(plan.compiled[index].layout.outputs)
-    first = plan.first_row[index]
-    return plan.rows[first : first + outputs, 8 : 8 + plan.block].copy()
-
-
-def heard(vm, name, ticks):
-    """What a neuron sounded in the next ticks: float64 (outputs, ticks * block)."""
-    blocks = []
-    for _ in range(ticks):
-        run(vm, 1)
-        blocks.append(rows_of(vm, name))
-    return np.concatenate(blocks, axis=1)
-
-
-class PlainNetwork:
-    """The slow, plain engine: every neuron alone, one number at a time, in settled order."""
-
-    def __init__(self, graph):
-        self.graph = graph
-        self.block = graph.sample_rate // graph.tick_rate
-        self.neurons = []
-        self.audio = []
-        for node in graph.nodes:
-            audio = is_audio(node.activation)
-            rate = graph.sample_rate if audio else graph.tick_rate
-            plain = PlainNeuron(node.activation, rate, audio, node.seed, node.settings, node.families)
-            self.neurons.append(plain)
-            self.audio.append(audio)
-        self.y = [[0.0] * len(step_layout(node.activation).outputs) for node in graph.nodes]
-        self.before = [list(values) for values in self.y]
-        self.audio_order = self._order(True)
-        self.number_order = self._order(False)
-
-    def _listens(self, index):
-        return bool(self.graph.nodes[index].activation.notes["listens"])
-
-    def _order(self, audio):
-        """([node in order], {term: whether it reads the previous step})."""
-        graph = self.graph
-        edges, terms = [], []
-        for number, term in enumerate(graph.terms):
-            if term.source[0] == "node" and self.audio[term.target] == audio:
-                source = term.source[1]
-                if self.audio[source] == audio and not self._listens(source):
-                    delayed = graph.nodes[term.target].activation.input(term.input).delayed
-                    edges.append((source, term.target, delayed))
-                    terms.append(number)
-        settled = settle(len(graph.nodes), edges, graph.strict)
-        order = [node for level in settled.levels for node in level if self.audio[node] == audio]
-        return order, dict(zip(terms, settled.previous, strict=True))
-
-    def _inputs(self, node, value):
-        found = {}
-        activation = self.graph.nodes[node].activation
-        for port in activation.inputs:
-            found[port] = 0.0
-        for number, term in enumerate(self.graph.terms):
-            if term.target == node:
-                found[term.input] = found.get(term.input, 0.0) + term.weight * value(number, term.source)
-        return found
-
-    def _output(self, values, source):
-        return values[source[1]][step_layout(self.graph.nodes[source[1]].activation).outputs.index(source[2])]
-
-    def tick(self, record=None):
-        """One tick; `record` collects a neuron's outputs, sample by sample."""
-        order, previous = self.audio_order
-        sounding = [list(values) for values in self.y]
-        for t in range(self.block):
-            last = [list(values) for values in sounding]
-            share = (t + 1) / self.block
-
-            def value(number, source, share=share, last=last):
-                if source[0] != "node":
-                    return 1.0
-                if not self.audio[source[1]] or self._listens(source[1]):
-                    a, b = self._output(self.before, source), self._output(self.y, source)
-                    return a + (b - a) * share
-                return self._output(last if previous[number] else sounding, source)
-
-            for node in order:
-                sounding[node] = self.neurons[node].step(self._inputs(node, value))
-            if record is not None:
-                record.append(list(sounding))
-        self.before, old = [list(values) for values in self.y], self.y
-        self.y = [sounding[i] if self.audio[i] else list(old[i]) for i in range(len(old))]
-        order, reads = self.number_order
-
-        def number_value(number, source):
-            if source[0] != "node":
-                return 1.0
-            return self._output(self.before if reads.get(number) else self.y, source)
-
-        for node in order:
-            self.y[node] = self.neurons[node].step(self._inputs(node, number_value))
+    input   anything
+    """
+    return 1.0 / input
 
 
 # --- What is heard ----------------------------------------------------------------------------------
@@ -221,9 +69,7 @@ def test_a_1_khz_sine_turns_once_in_48_samples_at_48_khz():
 
 
 def test_what_reaches_the_speakers_is_heard_after_the_limiters_look_ahead():
-    vm = vm_of(
-        graph_of({"a": ("sine~", {"frequency": 1000.0}), "speakers": ("speakers", {"left": {"a": 0.5}})})
-    )
+    vm = vm_of(graph_of({"a": ("sine~", {"frequency": 1000.0}), "speakers": ("speakers", {"left": {"a": 0.5}})}))
     sound = run(vm, 240)
     assert sound.dtype == np.float32 and sound.shape == (RATE, 2)
     assert not sound[:, 1].any()
@@ -232,9 +78,7 @@ def test_what_reaches_the_speakers_is_heard_after_the_limiters_look_ahead():
 
 
 def test_both_reaches_left_and_right_alike():
-    vm = vm_of(
-        graph_of({"a": ("noise~", {}), "speakers": ("speakers", {"both": {"a": 0.3}, "left": {"a": -0.3}})})
-    )
+    vm = vm_of(graph_of({"a": ("noise~", {}), "speakers": ("speakers", {"both": {"a": 0.3}, "left": {"a": -0.3}})}))
     sound = run(vm, 30)
     assert np.abs(sound[:, 0]).max() == 0.0
     assert np.abs(sound[:, 1]).max() > 0.1
@@ -427,6 +271,40 @@ def test_random_networks_have_the_same_bits_by_blocks_and_by_samples(neurons, st
         run(samples, 1)
         a, b = blocks.numbers(blocks.tick), samples.numbers(samples.tick)
         assert np.array_equal(a, b) if alike else a == pytest.approx(b, abs=1e-6)
+
+
+def wide_mix():
+    """Many voices of several kinds into one mix, whose terms are summed part by part."""
+    neurons = {"n": ("noise~", {}), "lfo": ("sine~", {"frequency": 3.0})}
+    for k in range(40):
+        neurons[f"a{k:02}"] = ("saw~", {"frequency": 40.0 + 11 * k})
+        rows = {"input": {f"a{k:02}": 1.0, "n": 0.1}, "cutoff": {"one": 900.0, "lfo": 300.0}}
+        neurons[f"b{k:02}"] = ("onepole~", rows)
+    voices = [f"{letter}{k:02}" for letter in "ab" for k in range(40)]
+    neurons["mix"] = ("product~", {"a": {voice: 0.01 + 0.001 * k for k, voice in enumerate(voices)}})
+    neurons["speakers"] = ("speakers", {"left": {"mix": 0.5}, "right": {voice: 0.01 for voice in voices}})
+    return graph_of(neurons)
+
+
+def test_rows_that_are_used_again_and_sums_in_parts_change_no_bit():
+    graph = wide_mix()
+    lean, kept, samples = (
+        vm_of(graph, keep_rows=False), vm_of(graph), vm_of(graph, keep_rows=False, by_samples=True)
+    )  # fmt: skip
+    assert lean._plan.row_count < kept._plan.row_count
+    sounds = [run(vm, 8) for vm in (lean, kept, samples)]
+    assert sounds[0].any()
+    assert np.array_equal(sounds[0], sounds[1]) and np.array_equal(sounds[0], sounds[2])
+
+
+def test_a_part_of_a_wide_sum_that_is_not_finite_is_left_out_and_the_rest_is_whole():
+    neurons = {f"a{k:02}": ("sine~", {"frequency": 50.0 + k}) for k in range(40)}
+    whole = {**neurons, "mix": ("product~", {"a": {name: 1.0 for name in neurons}})}
+    broken = {**neurons, "a20b": ("reciprocal~", {"input": {"zero": 1.0}}), "zero": ("clip~", {"input": 0.0})}
+    broken["mix"] = ("product~", {"a": {name: 1.0 for name in [*neurons, "a20b"]}})
+    vm = vm_of(graph_of(broken))
+    assert np.array_equal(heard(vm, "mix", 3), heard(vm_of(graph_of(whole)), "mix", 3))
+    assert [name for _, name, _ in vm.events()] == ["a20b"]
 
 
 # --- Hops ---------------------------------------------------------------------------------------------
@@ -640,9 +518,7 @@ def test_more_commands_than_the_ring_holds_arrive_all_the_same():
 def test_posting_a_weight_takes_under_5_microseconds():
     vm = vm_of(constant_sound())
     index = vm.key_index(("a", "a", "one"))
-    best = min(
-        _seconds(lambda: [vm.post_weight(0, index, 1.0) for _ in range(1000)]) / 1000 for _ in range(15)
-    )
+    best = min(_seconds(lambda: [vm.post_weight(0, index, 1.0) for _ in range(1000)]) / 1000 for _ in range(15))
     assert best < 5e-6
 
 
@@ -663,15 +539,6 @@ def test_only_published_ticks_are_rendered():
 
 
 # --- Numbers that are not finite --------------------------------------------------------------------------
-
-
-@signal(rates="both", library=PROBES)
-def grows(input: Number, kept: State = 1.0):
-    """Multiplies itself by its input, until it bursts.
-
-    input   factor per step
-    """
-    return kept, kept * input
 
 
 @pytest.mark.parametrize("path", ["blocks", "samples"])
@@ -707,15 +574,6 @@ def test_a_number_that_is_not_finite_is_muted_too():
     numbers = [vm.numbers(k)[0] for k in range(1, 7)]
     assert numbers[:2] == [1.0, 1e200] and numbers[2:] == [0.0] * 4
     assert [name for _, name, _ in vm.events()] == ["bad"]
-
-
-@signal(rates="audio", library=PROBES)
-def reciprocal(input: Number):
-    """1 / input, infinite at 0.
-
-    input   anything
-    """
-    return 1.0 / input
 
 
 def test_a_pure_step_that_is_not_finite_never_reaches_a_weight():

@@ -267,8 +267,8 @@ def test_a_film_without_pictures_is_no_file(tmp_path):
 
 
 REFUSALS = [
-    ("a.mp5", {}, "no file name with the extension is called `.mp5`. Did you mean `.mp4`?"),
-    ("film", {}, "no film without an extension"),
+    ("a.mp5", {}, "nothing is written into `.mp5` files. Did you mean `.mp4`?"),
+    ("film", {}, "the name has no extension. Known: "),
     ("a.mp4", {"codec": "h24"}, "no codec is called `h24`. Did you mean `h264`?"),
     ("a.webm", {"codec": "h264"}, "a .webm file cannot hold `h264`. It holds vp9"),
     ("a.mp4", {"quality": "hihg"}, "no quality is called `hihg`. Did you mean `high`?"),

@@ -33,6 +33,8 @@ def pan(input: Bipolar, position: Bipolar = 0.0):
 
     input      a sound
     position   -1 left, 0 middle, 1 right
+    left       what the left loudspeaker gets
+    right      what the right loudspeaker gets
     """
     turn = 0.125 * (clamp(position, -1.0, 1.0) + 1.0)
     return input * cosine_of_turns(turn), input * sine_of_turns(turn)

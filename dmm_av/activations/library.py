@@ -1,11 +1,10 @@
 """Opens the register: imports every family, and layers users' own files of activations over it."""
 
-import importlib.machinery
-import importlib.util
 import linecache
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 
 from dmm_av.activations import (
     accumulators,
@@ -45,11 +44,7 @@ FAMILIES = (
 )
 
 
-class _FreshLoader(importlib.machinery.SourceFileLoader):
-    """Reads a module from its text every time: two saves within a second must not meet an old cache."""
-
-    def path_stats(self, path):
-        raise OSError(f"{path} is never cached")
+MODULE = "dmm_av_user_units"  # compiled code that is kept asks for its module by name, whatever the file is called
 
 
 def open_library(user_files=()):
@@ -64,33 +59,64 @@ def open_library(user_files=()):
 
 
 def load_user_file(path, library):
-    """Runs a user's file; what it declares with `@signal` and `@tree` goes into `library`, replacing its own.
+    """Runs a user's file; what it declares with `@signal` and `@tree` goes into `library`.
+
+    It replaces built-in activations of the same names, and what the same file declared before.
 
     returns   the names that the file declared
     Errors: a sentence with file and line; the register is then as it was.
     """
     path = Path(path)
     fresh = Library(library)
-    loader = _FreshLoader(f"user_units_{path.stem}", str(path))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    sys.modules[module.__name__] = module
-    linecache.checkcache(str(path))
-    with declaring.declaring_into(fresh):
-        try:
-            loader.exec_module(module)
-        except PatchError:
-            raise
-        except SyntaxError as error:
-            raise PatchError(f"{path}, line {error.lineno}: {error.msg}. The former units play on.") from None
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise PatchError(f"{path}: the library cannot be read: {error}.") from None
-        except Exception as error:
-            frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-            line = frames[-1].lineno if frames else 1
-            raise PatchError(
-                f"{path}, line {line}: {type(error).__name__}: {error}. The former units play on."
-            ) from None
+    _run(path, fresh)
     names = fresh.own_names()
+    for name in names:
+        for taken in (name, *fresh[name].also):
+            other = library.get(taken)
+            if other is not None and other is not LIBRARY.get(taken) and not _same_file(_file_of(other), path):
+                raise PatchError(
+                    f"{path}, line {_line_of(fresh[name])}: `{taken}` is declared in {_file_of(other)}, "
+                    f"line {_line_of(other)}, too. Rename one of them."
+                )
     for name in names:
         library.add(fresh[name], replace=True)
     return names
+
+
+def _run(path, register):
+    """Runs a file whose declarations go into `register`."""
+    try:
+        code = compile(path.read_bytes(), str(path), "exec")
+    except SyntaxError as error:
+        place = f"{path}, line {error.lineno}" if error.lineno else str(path)
+        raise PatchError(f"{place}: this is no Python: {error.msg}. Mend it and save.") from None
+    except OSError as error:
+        raise PatchError(f"{path}: the library cannot be read ({error.strerror}). Check the path.") from None
+    except ValueError:
+        raise PatchError(f"{path}: this is no text. Check the path.") from None
+    module = sys.modules[MODULE] = ModuleType(MODULE)
+    module.__file__ = str(path)
+    linecache.checkcache(str(path))
+    try:
+        with declaring.declaring_into(register):
+            exec(code, module.__dict__)
+    except PatchError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a user's file does wrong becomes a sentence
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = frames[-1].lineno if frames else 1
+        said = f"{type(error).__name__}: {error}".rstrip(": .")
+        raise PatchError(f"{path}, line {line}: {said}. Mend it and save.") from None
+
+
+def _file_of(activation):
+    code = getattr(activation.body, "__code__", None)
+    return code.co_filename if code is not None else str(activation.body)
+
+
+def _line_of(activation):
+    return activation.body.__code__.co_firstlineno
+
+
+def _same_file(first, second):
+    return Path(first).resolve() == Path(second).resolve()

@@ -4,9 +4,11 @@ Waveforms with edges are band-limited at audio rate; at control rate they are ex
 """
 
 from dmm_av.network.activation import LIBRARY, Activation, Output, Random, State, signal
-from dmm_av.streams.dsp import clamp, exp2, fraction, sine_of_turns
+from dmm_av.streams.dsp import clamp, exp2, fraction, nearest, sine_of_turns
 from dmm_av.streams.kinds import Kind
 from dmm_av.streams.units import UNITS, Cycles, Hertz, Octaves, SlowHertz, Unipolar
+
+FINE = 1099511627776.0  # 2^40: phases closer than this are one
 
 LIBRARY.add(
     Activation(
@@ -199,5 +201,7 @@ def hold(
     octaves     multiplies the frequency by 2^octaves
     out         uniform in [-1, 1]
     """
-    held = value if phase < abs(turn) else held
+    # rounded: a rate that divides the steps evenly begins its cycles on time, not a rounding error too late
+    begins = fraction(nearest(phase * FINE) / FINE) < nearest(abs(turn) * FINE) / FINE
+    held = value if begins else held
     return held, held

@@ -1,14 +1,19 @@
 """The command line: one sub-command a file. Nothing heavy is imported before a command is chosen."""
 
+import re
 import sys
 
 import typer
+from typer.core import TyperOption
 
 from dmm_av.commands import bench, check, doctor, edit, listing, play, render, trace, warm
-from dmm_av.errors import DmmError
+from dmm_av.errors import DmmError, nearest
+
+PROGRAM = "app.py"
+INTERRUPTED = 130
 
 commands = typer.Typer(
-    name="app.py",
+    name=PROGRAM,
     help="Plays, renders and edits networks of pictures, matrices and sound.",
     no_args_is_help=True,
     add_completion=False,
@@ -34,17 +39,52 @@ for name, command in (
 def main(arguments=None):
     """Runs the command line; returns the exit status. A mistake of the player is one sentence on stderr."""
     try:
-        return commands(args=arguments, standalone_mode=False) or 0
+        return commands(args=arguments, standalone_mode=False, prog_name=PROGRAM) or 0
     except DmmError as error:
         print(error, file=sys.stderr)
         return 1
     except typer.Exit as leaving:
+        if leaving.exit_code == INTERRUPTED:
+            print("stopped", file=sys.stderr)
         return leaving.exit_code
     except (typer.Abort, KeyboardInterrupt):
         print("stopped", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    except OSError as error:
+        print(_system_sentence(error), file=sys.stderr)
+        return 1
     except Exception as error:
         if hasattr(error, "format_message"):
-            print(f"{error.format_message()} `app.py --help` lists what there is.", file=sys.stderr)
+            print(_usage_sentence(error), file=sys.stderr)
             return 2
         raise
+
+
+def _system_sentence(error):
+    """What the system said, without a traceback."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}. Check the path, its permissions and the space on the disk."
+
+
+def _usage_sentence(error):
+    """A mistyped command line: where, what, remedy."""
+    context = getattr(error, "ctx", None)
+    kind = type(error).__name__
+    if context is None or kind == "NoArgsIsHelpError":
+        return error.format_message()
+    where = PROGRAM if context.parent is None else context.info_name
+    remedy = f"`{context.command_path} -h` shows what there is."
+    if kind == "NoSuchOption":
+        options = [name for one in context.command.params if isinstance(one, TyperOption) for name in one.opts]
+        remedy = nearest(error.option_name, options) if options else remedy
+        return f"{where}: no option is called `{error.option_name}`. {remedy}"
+    if unknown := re.match("No such command '(.*?)'", error.format_message()):
+        return f"{where}: no command is called `{unknown[1]}`. {nearest(unknown[1], context.command.commands)}"
+    parameter = getattr(error, "param", None)
+    if parameter is not None:
+        what = parameter.opts[0] if isinstance(parameter, TyperOption) else parameter.metavar or parameter.name
+        if kind == "MissingParameter":
+            return f"{where}: {what} is missing. {remedy}"
+        said = error.message.removeprefix("Value error, ").removesuffix(".")
+        return f"{where}: {what} cannot be this: {said}. {remedy}"
+    return f"{where}: {error.format_message().rstrip('.')}. {remedy}"

@@ -5,8 +5,11 @@ import platform
 
 
 def doctor():
-    """Say what this computer can do, and what is missing."""
-    failed = 0
+    """Say what this computer can do, and what is missing.
+
+    Something missing makes the exit status 1; the instrument may play all the same.
+    """
+    missing = 0
     for name, examine in (
         ("python", _python),
         ("libraries", _libraries),
@@ -14,71 +17,104 @@ def doctor():
         ("sound", _sound),
         ("display", _display),
         ("pictures", _pictures),
-        ("matrices", _matrices),
         ("video", _video),
+        ("osc", _osc),
     ):
         try:
-            print(f"{name:12} {examine()}")
+            for line in examine():
+                print(f"{name:12} {line}", flush=True)
+                name = ""
         except Exception as error:  # each part is examined whatever happens to the others
-            failed += 1
-            print(f"{name:12} missing: {error}")
-    return 1 if failed else 0
+            missing += 1
+            print(f"{name:12} MISSING {_sentence(error)}", flush=True)
+    return 1 if missing else 0
+
+
+def _sentence(error):
+    from dmm_av.errors import DmmError
+
+    if isinstance(error, DmmError):
+        return str(error)
+    return f"{type(error).__name__}: {error}. Run `make setup` again."
 
 
 def _python():
-    return f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    yield f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
 def _libraries():
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    names = ("numpy", "numba", "moderngl", "glfw", "sounddevice", "python-osc", "av")
-    return ", ".join(f"{name} {version(name)}" for name in names)
+    from dmm_av.errors import DeviceError
+
+    names = ("numpy", "numba", "moderngl", "glfw", "sounddevice", "python-osc", "av", "ruamel.yaml", "watchfiles")
+    found, missing = [], []
+    for name in names:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    yield ", ".join(found)
+    if missing:
+        raise DeviceError(f"{', '.join(missing)}. Run `make setup`.")
 
 
 def _activations():
     from dmm_av.commands.opening import open_library
     from dmm_av.engine.step_compiler import cache_folder
 
-    return f"{len(open_library().names())} activations, compiled ones kept in {cache_folder()}"
+    folder = cache_folder()
+    kept = len(list(folder.glob("*.py")))
+    yield f"{len(open_library().names())} activations; {kept} compiled steps kept in {folder}"
+    if not kept:
+        yield "the first sound has to wait for the compiler; `app.py warm` compiles everything now"
 
 
 def _sound():
-    from dmm_av.io.audio_device import AudioDevice
+    from dmm_av.errors import DeviceError
+    from dmm_av.io import audio_device
 
-    devices = AudioDevice.devices()
+    meanwhile = "`play` runs silently on a virtual clock meanwhile; `render` writes sound anyway."
+    if audio_device.sounddevice is None:
+        raise DeviceError(f"PortAudio. Install it (Debian and Ubuntu: `apt install libportaudio2`). {meanwhile}")
+    devices = audio_device.AudioDevice.devices()
     if not devices:
-        raise RuntimeError("no sound device. `play` runs silently on a virtual clock; `render` writes sound anyway.")
-    return f"{len(devices)} devices: " + ", ".join(str(device) for device in devices[:4])
+        raise DeviceError(f"a sound device. Plug one in, or start a sound server (`pulseaudio --start`). {meanwhile}")
+    yield from map(str, devices)
 
 
 def _display():
     from dmm_av.io.window import monitors
 
-    found = monitors()
-    return f"{len(found)} monitors: {', '.join(map(str, found))}"
+    yield from (f"monitor {monitor}" for monitor in monitors())
 
 
 def _pictures():
     from dmm_av.engine.stage import PictureEngine
     from dmm_av.io.window import headless_context
 
-    context = headless_context()
-    engine = PictureEngine(context, (64, 64))
-    largest = engine.max_size
-    return f"{engine.renderer}, pictures up to {largest}×{largest}"
-
-
-def _matrices():
-    from dmm_av.engine.matrices import chosen_paths
-    from dmm_av.io.window import headless_context
-
-    return chosen_paths(headless_context())
+    engine = PictureEngine(headless_context(), (64, 64))
+    software = " (a software renderer: pictures are slow)" if "llvmpipe" in engine.renderer.lower() else ""
+    yield f"{engine.renderer}{software}, pictures up to {engine.max_size}x{engine.max_size}"
+    yield engine.matrices.report()
 
 
 def _video():
     import av.codec
 
-    wanted = ("libx264", "libx265", "libsvtav1", "prores_ks", "ffv1", "aac", "libopus")
-    found = [name for name in wanted if name in av.codec.codecs_available]
-    return f"writes {', '.join(found)}"
+    from dmm_av.errors import DeviceError
+    from dmm_av.io.video import PICTURE_CODECS
+
+    wanted = sorted({coding.high.encoder for coding in PICTURE_CODECS.values()} | {"aac", "libopus", "flac", "png"})
+    missing = [name for name in wanted if name not in av.codec.codecs_available]
+    yield f"writes {', '.join(name for name in wanted if name not in missing)}"
+    if missing:
+        raise DeviceError(f"encoders {', '.join(missing)}. Install PyAV from its wheel: `make setup`.")
+
+
+def _osc():
+    from dmm_av.io.osc import PORT, OscServer
+
+    server = OscServer(port=PORT)
+    server.close()
+    yield f"UDP port {PORT} is free"

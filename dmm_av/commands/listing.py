@@ -1,6 +1,8 @@
 """`list`: the activations, the sound devices, the patches that come with the instrument."""
 
 import json
+import sys
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,32 +19,39 @@ class Listed(StrEnum):
 
 
 def list_(
-    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    what: Annotated[Listed, typer.Argument(metavar="activations|devices|patches", help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Activations as the page of the manual.")] = False,
-    library: Annotated[list[Path], typer.Option(help="A file of your own activations.")] = (),
+    library: Annotated[list[Path], typer.Option(metavar="FILE", help="A file of your own activations.")] = (),
 ):
     """List activations, devices or patches."""
+    from dmm_av.errors import PatchError
+
     if markdown:
+        if what != Listed.activations or as_json:
+            raise PatchError("list: only activations have a page. Write `list activations --markdown`.")
         print(manual(library), end="")
         return
-    rows = {Listed.activations: _activations, Listed.devices: _devices, Listed.patches: _patches}[what](library)
+    lines, rows = {Listed.activations: _activations, Listed.devices: _devices, Listed.patches: _patches}[what](library)
     if as_json:
-        print(json.dumps(rows, indent=1))
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    for row in rows:
-        print(row["line"])
+    for line in lines:
+        print(line.rstrip())
+    if not rows:
+        print(f"list: there are no {what}.", file=sys.stderr)
 
 
 def _activations(library):
     from dmm_av.commands.opening import open_library
 
-    rows = []
+    lines, rows = [], []
     for activation in open_library(library):
         inputs = {
             port.name: {
                 "kind": str(port.kind),
                 "default": port.default,
+                "delayed": port.delayed,
                 "unit": port.unit.symbol,
                 "range": [port.unit.low, port.unit.high],
                 "about": port.about,
@@ -60,28 +69,39 @@ def _activations(library):
                 "about": activation.about,
                 "inputs": inputs,
                 "outputs": outputs,
-                "settings": {s.name: {"kind": s.kind, "default": s.default} for s in activation.settings.values()},
-                "line": f"{activation.name:20} {ports:44} {activation.about}",
+                "settings": {
+                    setting.name: {
+                        "kind": setting.kind,
+                        "default": setting.default,
+                        "choices": list(setting.choices),
+                        "about": setting.about,
+                    }
+                    for setting in activation.settings.values()
+                },
+                "source": activation.source,
             }
         )
-    return rows
+        lines.append(f"{activation.name:20} {ports:44} {activation.about}")
+    return lines, rows
 
 
 def _devices(_):
     from dmm_av.io.audio_device import AudioDevice
 
-    return [{**device.__dict__, "line": str(device)} for device in AudioDevice.devices()]
+    devices = AudioDevice.devices()
+    return [str(device) for device in devices], [asdict(device) for device in devices]
 
 
 def _patches(_):
     from dmm_av.commands.opening import PATCHES
 
-    rows = []
+    lines, rows = [], []
     for path in sorted(PATCHES.rglob("*.yaml")):
         first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
         name = str(path.relative_to(PATCHES).with_suffix(""))
-        rows.append({"name": name, "about": first, "line": f"{name:28} {first}"})
-    return rows
+        rows.append({"name": name, "file": str(path), "about": first})
+        lines.append(f"{name:28} {first}")
+    return lines, rows
 
 
 MANUAL_HEAD = """# Activations

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from dmm_av.errors import PatchError
+from dmm_av.errors import PatchError, nearest
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "1440p": (2560, 1440), "4k": (3840, 2160)}
 PATCHES = Path(__file__).resolve().parents[2] / "patches"
@@ -22,10 +22,34 @@ def open_patch(path, library):
     """The patch at a path; a bare name is looked up among the patches that come with the instrument."""
     from dmm_av.network.patch import read_patch
 
-    path = Path(path)
-    if not path.exists() and not path.suffix and (PATCHES / f"{path}.yaml").exists():
-        path = PATCHES / f"{path}.yaml"
+    text, path = str(path), Path(path)
+    if not path.exists() and text and "/" not in text and not path.suffix:
+        known = {one.stem: one for one in PATCHES.glob("*.yaml")}
+        if text not in known:
+            raise PatchError(f"{text}: there is no such file, and no patch is called so. {nearest(text, known)}")
+        path = known[text]
     return read_patch(path, library), path
+
+
+def tempo_of(patch):
+    """Beats a minute that a patch starts with: what `one` gives to `transport.tempo`."""
+    spot = ("transport", "tempo")
+    default = {} if spot in patch.no_default else {("one", "out"): 120.0}
+    return patch.rows.get(spot, default).get(("one", "out"), 0.0)
+
+
+def measures_pictures(machine, events=None):
+    """Whether numbers measured in pictures may flow in a network, now or after the events of a file."""
+    if machine.drawing.readbacks:
+        return True
+    text = Path(events).read_text(encoding="utf-8") if events else ""
+    measuring = (
+        name
+        for activation in machine.library
+        if activation.side == "picture" and any(str(port.kind) == "number" for port in activation.outputs.values())
+        for name in (activation.name, *activation.also)
+    )
+    return any(name in text for name in measuring)
 
 
 def read_events(path, tick_rate):
@@ -35,57 +59,65 @@ def read_events(path, tick_rate):
 
     Errors: a sentence with file and line for anything else.
     """
-    from dmm_av.errors import DmmError
-    from dmm_av.io.osc_addresses import gather, translate
-
     if path is None:
         return []
-    events = []
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PatchError(f"{path}: the events cannot be read: {error}.") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        where = f"{path}, line {number}"
-        try:
-            event = json.loads(line)
-            if "messages" in event:
-                messages = [(message[0], message[1:]) for message in event["messages"]]
-            else:
-                messages = [(event["address"], event.get("args", []))]
-            tick = int(event["tick"]) if "tick" in event else round(float(event["time"]) * tick_rate)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            raise PatchError(
-                f'{where}: this is no event. Write {{"tick": 3, "address": "/dmm/…", "args": […]}}.'
-            ) from None
-        try:
-            items = [item for address, args in messages for item in translate(address, args)]
-            request, _ = gather(items)
-        except DmmError as error:
-            raise PatchError(f"{where}: {error}") from None
-        events.append((tick, request))
+    except OSError as error:
+        raise PatchError(f"{path}: the events cannot be read ({error.strerror}). Check the path.") from None
+    except UnicodeDecodeError:
+        raise PatchError(f"{path}: this is not UTF-8 text. Check the path.") from None
+    events = [
+        _event(line, f"{path}, line {number}", tick_rate)
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
     return sorted(events, key=lambda event: event[0])
 
 
+def _event(line, where, tick_rate):
+    """(tick, Request) of one line."""
+    from dmm_av.errors import DmmError
+    from dmm_av.io.osc_addresses import gather, translate
+
+    try:
+        event = json.loads(line)
+        if "messages" in event:
+            messages = [(message[0], message[1:]) for message in event["messages"]]
+        else:
+            messages = [(event["address"], event.get("args", []))]
+        tick = int(event["tick"]) if "tick" in event else round(float(event["time"]) * tick_rate)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError):
+        raise PatchError(f'{where}: this is no event. Write {{"tick": 3, "address": "/dmm/…", "args": […]}}.') from None
+    try:
+        items = [item for address, args in messages for item in translate(address, args)]
+        request, others = gather(items)
+    except DmmError as error:
+        raise PatchError(f"{where}: {error}") from None
+    if others:
+        raise PatchError(f"{where}: nobody hears the answer to `{messages[0][0]}`. Leave it out.")
+    return tick, request
+
+
 def parse_duration(text, tempo=120.0):
-    """Seconds in `20`, `1:30`, `00:01:30` or `8beats`."""
+    """Seconds in `20`, `1:30`, `00:01:30` or `8beats`.
+
+    tempo   beats a minute
+    """
     if text is None:
         return None
-    match = re.fullmatch(r"\s*([0-9.]+)\s*(s|b|beats?)?\s*", str(text))
-    try:
-        if match:
-            value = float(match.group(1))
-            seconds = value * 60.0 / tempo if (match.group(2) or "s").startswith("b") else value
-        else:
-            seconds = 0.0
-            for part in str(text).split(":"):
-                seconds = seconds * 60.0 + float(part)
-    except ValueError:
-        seconds = -1.0
+    seconds = 0.0
+    if match := re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|b|beats?)?\s*", str(text)):
+        seconds = float(match[1])
+        if (match[2] or "s") != "s":
+            if not tempo > 0.0:
+                raise PatchError(f"--duration: at tempo {tempo:g} there are no beats. Write seconds.")
+            seconds *= 60.0 / tempo
+    elif re.fullmatch(r"(\d+:){1,2}\d+(\.\d*)?", str(text)):
+        for part in str(text).split(":"):
+            seconds = seconds * 60.0 + float(part)
     if not 0.0 < seconds <= 86_400.0:
-        raise PatchError(f"--duration: `{text}` is no length of time. Write 20, 1:30 or 8beats.")
+        raise PatchError(f"--duration: `{text}` is no length of time. Write 20, 1:30 or 8beats, a day at most.")
     return seconds
 
 
@@ -121,6 +153,24 @@ def content_hash(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def own_version():
+    """The version of the instrument, from where it is declared."""
+    import tomllib
+
+    try:
+        project = tomllib.loads((PATCHES.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except (OSError, ValueError, KeyError):
+        return "unknown"
+    return project["version"]
+
+
+def end_like_interrupt():
+    """Lets the system's polite request to end leave as Ctrl-C does: nothing unfinished stays behind."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def print_notices(machine, stream, seen=None):
     """Prints the sentences that wait for the player, each once."""
     while machine.notices:
@@ -129,4 +179,4 @@ def print_notices(machine, stream, seen=None):
             if notice in seen:
                 continue
             seen.add(notice)
-        print(f"{notice.where}: {notice.sentence}", file=stream)
+        print(notice.text, file=stream)

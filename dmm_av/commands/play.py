@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+STATUS_S = 0.5
+EDIT_COLUMNS = 32  # of the status line; the last error has the rest
+
 
 def play(
     patch: Annotated[str, typer.Argument(help="Patch file, or the name of one that comes with the instrument.")],
@@ -24,6 +27,7 @@ def play(
     seed: Annotated[int | None, typer.Option(help="Instead of the patch's seed.")] = None,
 ):
     """Play a patch live: window, sound, OSC."""
+    import signal
     from dataclasses import replace
 
     from dmm_av.commands.opening import open_library, open_patch, parse_duration, parse_size, read_events
@@ -33,18 +37,15 @@ def play(
     opened, path = open_patch(patch, activations)
     opened = replace(opened, size=parse_size(size) or opened.size, seed=opened.seed if seed is None else seed)
     title, folder = f"DMM-AV: {opened.name or path.stem}", str(path.parent)
-    stage = StageClient(
-        opened.size, title, fullscreen, monitor, headless=headless or not _has_display(), folder=folder
-    )
+    stage = StageClient(opened.size, title, fullscreen, monitor, headless=headless or not _has_display(), folder=folder)
     stage.start()  # first, so that the window opens while the sound side is being made
     if not headless and not _has_display():
         print("window: there is no display, so pictures are drawn without a window.", file=sys.stderr)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     try:
-        stage_show = _Show(
-            opened, path, activations, stage, read_events(events, opened.rates.tick), audio, device, library
-        )
-        stage_show.open_osc(osc_host, osc_port)
-        return stage_show.run(parse_duration(duration))
+        show = _Show(opened, path, activations, stage, read_events(events, opened.rates.tick), audio, device, library)
+        show.open_osc(osc_host, osc_port)
+        return show.run(parse_duration(duration))
     finally:
         stage.stop()
 
@@ -73,6 +74,9 @@ class _Show:
                 self.say("device", sentence)
         else:
             output = VirtualClock(ring, patch.rates.sample)
+        self._has_sounded = False
+        self._looked_at_device = 0.0
+        self._renderer = ""
         self.live = Live(patch, library, SignalVM(patch.rates.sample, patch.rates.tick), output, stage, events, path)
         self.machine, self.performance = self.live.machine, self.live.performance
         self.machine.changed = self._tell_subscribers
@@ -90,6 +94,7 @@ class _Show:
         """One line for the player, above the status line."""
         if sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr)
+            self._status_shown = ""
         print(f"{where}: {sentence}", file=sys.stderr, flush=True)
 
     def open_osc(self, host, port):
@@ -119,9 +124,12 @@ class _Show:
                 self._hear_stage()
                 self._hear_machine()
                 now = time.monotonic()
+                if not self._has_sounded:
+                    self._announce_sound()
                 if now >= next_status:
+                    self._look_at_device()
                     self._status()
-                    next_status = now + 0.5
+                    next_status = now + STATUS_S
                 self.live.wait(0.01)
         except KeyboardInterrupt:
             pass
@@ -192,6 +200,12 @@ class _Show:
             what = event[0]
             if what == "readback":
                 self.machine.readback(event[1], event[2])
+            elif what == "ready":
+                self.live.drawing_is_ready(event[1])
+            elif what == "hello":
+                self._renderer = event[1]
+            elif what == "first":
+                self.say("pictures", f"{self.patch.size[0]} × {self.patch.size[1]}, drawn by {self._renderer}")
             elif what == "error":
                 self.machine.notice(event[1], event[2])
             elif what == "restarted":
@@ -231,18 +245,43 @@ class _Show:
             notice = self.machine.notices.popleft()
             if notice.is_error:
                 self.last_error = notice.sentence
-            if notice not in self._seen or notice.is_error:
-                self._seen.add(notice)
+            if notice.is_error or notice not in self._seen:
                 self.say(notice.where, notice.sentence)
+            if not notice.is_error:
+                self._seen.add(notice)
+
+    # --- the device --------------------------------------------------------------------------------------
+
+    def _announce_sound(self):
+        output = self.live.output
+        if output.ring.read > 0:
+            self._has_sounded = True
+            self.say("sound", f"{output.name}, {output.rate} Hz, {1_000 * output.latency_s:.0f} ms")
+
+    def _look_at_device(self):
+        """A device that no longer asks for sound was unplugged: time goes on without it."""
+        from dmm_av.io.audio_device import VirtualClock
+
+        output, now = self.live.output, time.monotonic()
+        woke_late, self._looked_at_device = now - self._looked_at_device > 2 * STATUS_S, now
+        if output.alive or not self._has_sounded or woke_late or isinstance(output, VirtualClock):
+            return
+        self.live.play_to(VirtualClock(output.ring, output.rate))
+        self.machine.notice(
+            "device",
+            f"`{output.name}` no longer takes sound. Time, pictures and edits go on; "
+            "to hear it again, plug it in and start anew.",
+        )
 
     # --- the status line -------------------------------------------------------------------------------
 
     def status_line(self):
         """fps, sound load, drop-outs, last edit, last error."""
         vm, output = self.live.vm, self.live.output
+        edit = self.last_edit if len(self.last_edit) <= EDIT_COLUMNS else f"{self.last_edit[: EDIT_COLUMNS - 1]}…"
         return (
             f"{self.fps:5.1f} fps · sound {100 * vm.load:3.0f} % · {output.underruns} drop-outs · "
-            f"edit: {self.last_edit} · error: {self.last_error}"
+            f"edit: {edit} · error: {self.last_error}"
         )
 
     def _status(self):

@@ -139,7 +139,7 @@ class Blueprints:
         last_size   what it was drawn at before; kept where the size it asks for cannot be had
         errors      DmmError: unknown activation, unreadable body, too many pictures
         """
-        settings = dict(pass_.settings)
+        settings = {key: value for key, value in pass_.settings if value is not None}
         activations = tuple(self.library[component.activation] for component in pass_.components)
         files = {
             setting.name: self._file(settings.get(setting.name))

@@ -5,14 +5,15 @@ the weight of an entry stands.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
 
 from dmm_av.engine.drawing import Component, Drawing, Pass, Row, Term
 from dmm_av.engine.settle import settle
-from dmm_av.engine.signal_plan import SignalGraph, SignalNode, SignalTerm
-from dmm_av.network.network import BUILT_IN
+from dmm_av.engine.signal_plan import SignalGraph, SignalNode, SignalTerm, is_audio
+from dmm_av.network.network import BUILT_IN, LARGEST_FAMILY
 from dmm_av.streams.kinds import Kind
 from dmm_av.streams.linear import RowSums
 
@@ -20,6 +21,7 @@ PICTURE_KINDS = (Kind.IMAGE, Kind.MATRIX)
 NUMBER_SOURCES = (Kind.NUMBER, Kind.VVALUE)
 
 
+@lru_cache(50_000)
 def seed_of(patch_seed, name):
     """The seed of a neuron's randomness: depends on the patch's seed and the neuron's name only."""
     return int.from_bytes(blake2b(f"{patch_seed}/{name}".encode(), digest_size=7).digest(), "big")
@@ -47,6 +49,8 @@ class Plan:
     rows            `RowSums` from that vector to the first slots of `FrameValues.values`
     row_terms       {entry: position in rows.weights}
     weight_slots    {entry: slot in values}
+    values          `FrameValues.values` but for its first slots: weights of pictures and coefficients
+    vector          the numbers that the picture side read in the last frame
     sentences       what a player should know: cycles that cost a step, contributions that count as zero
     """
 
@@ -62,7 +66,18 @@ class Plan:
     row_terms: dict
     weight_slots: dict
     tree_passes: dict
+    values: np.ndarray
+    vector: np.ndarray
     sentences: list = field(default_factory=list)
+
+    def take_weights(self, weights):
+        """Brings a plan up to date that was not told of every change; keys that are gone keep what they had."""
+        for entry, position in self.row_terms.items():
+            if entry in weights:
+                self.rows.weights[position] = weights[entry]
+        for entry, slot in self.weight_slots.items():
+            if entry in weights:
+                self.values[slot] = weights[entry]
 
 
 class _Planner:
@@ -72,29 +87,40 @@ class _Planner:
         self.network = network
         self.patch = patch
         self.sentences = []
+        self.names = network.names()
+        self.mixtures = {name: network.mixture(name) for name in self.names}
+        library = {one: network.library.get(one) for mixture in self.mixtures.values() for one in mixture}
+        self.activations = {
+            name: [library[one] for one in mixture if library[one] is not None]
+            for name, mixture in self.mixtures.items()
+        }
+        self.plain = {name for name, mixture in self.mixtures.items() if list(mixture.values()) == [1.0]}
         self.sides = {}
-        for name in network.names():
-            activations = network.activations(name)
+        self._kinds = {}
+        for name, activations in self.activations.items():
             if activations:
                 side = activations[0].side
                 self.sides[name] = "signal" if name in ("speakers", "transport", "one") else side
 
     def terms_of(self, name, port):
         """[(entry, weight)] of one input, by source and output in code point order."""
-        row = self.network.matrix.row(name, port)
-        return sorted(row.items(), key=lambda item: item[0][2:])
+        matrix = self.network.matrix
+        entries = matrix.rows.get((name, port), ())
+        ordered = sorted(entries, key=lambda entry: entry[2:]) if len(entries) > 1 else entries
+        return [(entry, matrix.weights[entry]) for entry in ordered]
 
     def source_kind(self, entry):
         """The kind at the source of an entry, None where nothing flows."""
-        if entry[2] not in self.sides:
-            return None
-        return self.network.kind_of_source(entry)
+        source = entry[2:]
+        if source not in self._kinds:
+            self._kinds[source] = self.network.kind_of_source(entry) if entry[2] in self.sides else None
+        return self._kinds[source]
 
     def setting_pairs(self, name):
         """Settings of a neuron with the declared defaults filled in."""
         own = self.network.settings.get(name, {})
         found = {}
-        for activation in self.network.activations(name):
+        for activation in self.activations[name]:
             for setting in activation.settings.values():
                 found[setting.name] = own.get(setting.name, setting.default)
         return found
@@ -102,26 +128,19 @@ class _Planner:
     # --- signal ------------------------------------------------------------------------------------
 
     def signal(self):
-        network = self.network
         nodes, outputs_of, mixes = [], {}, []
-        for name in network.names():
+        for name in self.names:
             if self.sides.get(name) != "signal" or name == "one":
                 continue
-            mixture = network.mixture(name)
-            plain = len(mixture) == 1 and next(iter(mixture.values())) == 1.0
+            plain = name in self.plain
             parts = []
-            for activation_name in mixture:
-                activation = network.library.get(activation_name)
-                if activation is None or (activation.side != "signal" and name not in BUILT_IN):
+            for activation in self.activations[name]:
+                if activation.side != "signal" and name not in BUILT_IN:
                     continue
-                families = {
-                    family: self._family_count(name, family) for family in activation.notes.get("families", ())
-                }
+                families = {family: self._family_count(name, family) for family in activation.notes.get("families", ())}
                 label = name if plain else f"{name}|{activation.name}"
                 nodes.append(
-                    SignalNode(
-                        label, activation, self.setting_pairs(name), seed_of(self.patch.seed, label), families
-                    )
+                    SignalNode(label, activation, self.setting_pairs(name), seed_of(self.patch.seed, label), families)
                 )
                 parts.append((len(nodes) - 1, activation))
             if plain:
@@ -144,7 +163,7 @@ class _Planner:
             for port in self.network.matrix.inputs.get(name, ())
             if port.startswith(family + "/") and port.partition("/")[2].isdigit()
         ]
-        return max(numbers, default=0)
+        return min(max(numbers, default=0), LARGEST_FAMILY)
 
     def _mix(self, nodes, name, parts, outputs_of, mix_terms):
         """A mixture's output is the sum of its components, their coefficients being weights like any other."""
@@ -204,23 +223,25 @@ class _Planner:
     def trees(self):
         network = self.network
         found, sources = [], {}
-        for name in network.names():
+        for name in self.names:
             if self.sides.get(name) != "tree":
                 continue
-            mixture = network.mixture(name)
-            plain = len(mixture) == 1 and next(iter(mixture.values())) == 1.0
             components = tuple(
-                (network.library[one], None if plain else (name, "activation", "library", one))
-                for one in mixture
-                if network.library.get(one) is not None
+                (one, None if name in self.plain else (name, "activation", "library", one.name))
+                for one in sorted(self.activations[name], key=lambda one: one.name)
             )
             ports = {port: network.input(name, port) for port in network.matrix.inputs.get(name, ())}
             inputs = tuple(port for key, port in ports.items() if port is not None and key != "activation")
             found.append(TreeNode(name, components, inputs))
             for entry in network.matrix.entries_of(name):
                 sources[entry[2]] = None
-        for port in ("accum", "delta"):
-            for entry in network.matrix.rows.get(("self", port), ()):
+        listening = [("self", "accum"), ("self", "delta")]
+        for name, side in self.sides.items():
+            if side == "picture":
+                ports = network.matrix.inputs.get(name, ())
+                listening += [(name, port) for port in ports if _takes_trees(network.input(name, port))]
+        for place in listening:
+            for entry in network.matrix.rows.get(place, ()):
                 sources[entry[2]] = None
         return found, sources
 
@@ -228,7 +249,7 @@ class _Planner:
 
     def pictures(self, version):
         network = self.network
-        names = [name for name in network.names() if self.sides.get(name) == "picture"]
+        names = [name for name in self.names if self.sides.get(name) == "picture"]
         index = {name: i for i, name in enumerate(names)}
         edges, entries = [], []
         for name in names:
@@ -241,7 +262,7 @@ class _Planner:
         settled = settle(len(names), edges, strict=self.patch.rates.hops == "strict")
         previous = {entry: reads for entry, reads in zip(entries, settled.previous, strict=True)}
         for loop in settled.loops:
-            self._name_loop([names[i] for i in loop])
+            self.name_loop([names[i] for i in loop], "frame")
         seen = self._visible(names, index, edges, settled)
         order = [names[i] for level in settled.levels for i in level if i in seen]
         return order, previous
@@ -253,7 +274,7 @@ class _Planner:
             sources[target].append(source)
         waiting = [index[e[2]] for e in self.network.matrix.rows.get(("screen", "image"), ()) if e[2] in index]
         for name, i in index.items():
-            if any(o.kind == Kind.NUMBER for a in self.network.activations(name) for o in a.outputs.values()):
+            if any(o.kind == Kind.NUMBER for a in self.activations[name] for o in a.outputs.values()):
                 waiting.append(i)
         waiting += [i for tangle in settled.tangles for i in tangle]
         seen = set()
@@ -264,10 +285,10 @@ class _Planner:
                 waiting += sources[node]
         return seen
 
-    def _name_loop(self, names):
+    def name_loop(self, names, step):
         self.sentences.append(
             f"The loop through {', '.join(names[:6])}{' …' if len(names) > 6 else ''} has no delayed input: "
-            "each hop in it costs one step."
+            f"each hop in it costs one {step}."
         )
 
     def drawing(self, version):
@@ -279,7 +300,7 @@ class _Planner:
         pending = []  # (name, port) -> Row built once slots are known
         coefficient_rows = []
         for name in [*order, "screen"]:
-            components, matrix_inputs = self._components(name)
+            components = self.activations[name]
             ports = list(dict.fromkeys(p for a in components for p in a.inputs))
             for port in ports:
                 declared = network.input(name, port)
@@ -296,8 +317,7 @@ class _Planner:
                         row.append((numbers.setdefault(entry[2:], len(numbers)), weight))
                 pending.append((name, port, len(sums), terms))
                 sums.append(row)
-            mixture = network.mixture(name)
-            if name != "screen" and not (len(mixture) == 1 and next(iter(mixture.values())) == 1.0):
+            if name != "screen" and name not in self.plain:
                 coefficient_rows += [(name, a) for a in components]
         slot = len(sums)
         built = {}
@@ -319,7 +339,7 @@ class _Planner:
         readbacks = tuple(
             name
             for name in order
-            if any(o.kind == Kind.NUMBER for a in network.activations(name) for o in a.outputs.values())
+            if any(o.kind == Kind.NUMBER for a in self.activations[name] for o in a.outputs.values())
         )
         drawing = Drawing(
             version,
@@ -332,12 +352,8 @@ class _Planner:
         )
         return drawing, numbers, flat, row_terms, weight_slots, tree_passes, slot
 
-    def _components(self, name):
-        found = [a for a in self.network.activations(name)]
-        return found, any(a.outputs and next(iter(a.outputs.values())).kind == Kind.MATRIX for a in found)
-
     def _pass(self, name, rows, slots):
-        activations = self.network.activations(name)
+        activations = self.activations[name]
         components = tuple(Component(a.name, slots.get((name, a.name), -1)) for a in activations)
         kinds = {str(o.kind) for a in activations for o in a.outputs.values()}
         kind = "matrix" if "matrix" in kinds else "image"
@@ -368,12 +384,14 @@ def build_plan(network, patch, version=0):
         sample_rate=patch.rates.sample,
         tick_rate=patch.rates.tick,
     )
+    for names, step in _loops_of_signals(graph):
+        planner.name_loop(names, step)
     trees, tree_sources = planner.trees()
     drawing, numbers, rows, row_terms, weight_slots, tree_passes, slots = planner.drawing(version)
     values = np.zeros(slots, np.float64)
     for entry, slot in weight_slots.items():
         values[slot] = network.matrix.weight(entry)
-    plan = Plan(
+    return Plan(
         graph=graph,
         signal_keys={term.key: None for term in terms if term.key is not None},
         externals=list(externals),
@@ -386,10 +404,31 @@ def build_plan(network, patch, version=0):
         row_terms=row_terms,
         weight_slots=weight_slots,
         tree_passes=tree_passes,
+        values=values,
+        vector=np.zeros(len(numbers), np.float64),
         sentences=planner.sentences,
     )
-    plan.values = values
-    return plan
+
+
+def _loops_of_signals(graph):
+    """(neurons, what a step is) of each cycle of sounds, and of numbers, that no delayed input opens."""
+    nodes = graph.nodes
+    for sounding in (True, False):
+        own = [i for i, node in enumerate(nodes) if is_audio(node.activation) == sounding]
+        place = {index: i for i, index in enumerate(own)}
+        edges = []
+        for term in graph.terms:
+            if term.source[0] == "node" and term.source[1] in place and term.target in place:
+                declared = nodes[term.target].activation.input(term.input)
+                if not (sounding and nodes[term.source[1]].activation.notes.get("listens")):
+                    edges.append((place[term.source[1]], place[term.target], bool(declared and declared.delayed)))
+        for loop in settle(len(own), edges, graph.strict).loops:
+            names = list(dict.fromkeys(nodes[own[i]].name.partition("|")[0] for i in loop))
+            yield names, "sample" if sounding else "tick"
+
+
+def _takes_trees(declared):
+    return declared is not None and declared.kind == Kind.VVALUE
 
 
 def _is_number(activation, output):

@@ -400,7 +400,9 @@ def pass_shader(wiring, activations, bodies, settings, samples=1, rows_from_top=
         texts += [f"#undef {name}\n" for name in own]
         files.extend(body.files)
         call = f"{own.get(body.function, body.function)}(uv)"
-        calls.append(call if wiring.is_pure else f"w_[{first + number}] * finite_({call})")
+        if len(bodies) > 1:  # what is not finite in one must not spoil the others
+            call = f"finite_({call})"
+        calls.append(call if wiring.is_pure else f"w_[{first + number}] * {call}")
         if body.once is not None:
             onces.append(own.get("once", "once"))
             globals_ += [(kind, own.get(name, name)) for kind, name in body.once]

@@ -15,6 +15,7 @@ from dmm_av.engine.native import (
     host_nanoseconds,
     int64_pointer,
     load_acquire,
+    prefer_this_thread,
     sleep_microseconds,
     store_release,
 )
@@ -22,9 +23,11 @@ from dmm_av.engine.ring import READ, RING, SIZE, WRITTEN
 from dmm_av.engine.speakers import render_stage
 from dmm_av.engine.step_code import (
     call_loops,
+    flush_tiny_numbers,
     lanes_to_rows,
     load_sum,
     load_x,
+    restore_mode,
     rows_to_lanes,
     store_sum,
 )
@@ -66,6 +69,8 @@ HISTORY = 57  # address of (tick, plan id) of the last states
 STAGE_ROWS = 58  # address of three rows of a block: left, right, both
 LIVE = 59  # 1 while the live loop runs
 BUSY = 60  # ns spent in rendering
+SWAP_TICK = 62  # tick of the last swap
+STILL_PLAN = 61  # the plan whose weights have not moved for a block: what they add up to is known
 VM_WORDS = 64
 
 EVENT_ROOM = 4096  # events kept; each (tick, neuron id)
@@ -116,6 +121,8 @@ COLUMN_COUNT = 32
 LISTENERS = 33  # nodes whose outputs are numbers
 LISTENER_COUNT = 34
 TABLE = 35  # room for the addresses of the rows of a tile
+MOVING = 36  # inputs with a source that may change by itself
+MOVING_COUNT = 37
 PLAN_WORDS = 40
 
 SLOT_WORDS = 5
@@ -136,20 +143,22 @@ LISTENS = 7  # 1: its outputs are numbers
 INPUTS = 8  # address of room for the addresses of its inputs
 VALUES = 9  # number nodes: address of its inputs' values
 RESULTS = 10  # number nodes: address of room for its outputs
-NODE_WORDS = 12
+CONSTANT_INPUTS = 11  # bit k: input k is constant in this block
+IS_STILL = 12  # 1: all its inputs are wired to `one` alone
+NODE_WORDS = 16
 
 # --- Words of what a neuron keeps -------------------------------------------------------------------------
-MUTED_UNTIL = 0  # tick; 0: sounds
-STRIKES = 1
-TEMPLATE = 2  # address of its state words at the beginning
-WORDS = 3
-KEPT_OUTPUTS = 4
-MEMORIES = 5
-FIRST_MEMORY = 6
-FIRST_FLOAT = 7
-FLOATS = 8
-NEURON_ID = 9
-KEPT_HEADER = 16  # then a pair per output, then the state words
+TEMPLATE = 0  # address of its state words at the beginning
+WORDS = 1
+KEPT_OUTPUTS = 2
+MEMORIES = 3
+FIRST_MEMORY = 4
+FIRST_FLOAT = 5
+FLOATS = 6
+NEURON_ID = 7
+STRIKES = 8  # from here on the words that every block touches: one cache line
+MUTED_UNTIL = 9  # tick; 0: sounds
+KEPT_HEADER = 10  # then a pair per output, then the state words
 FOREVER = 1 << 60
 MOST_STRIKES = 3
 
@@ -387,9 +396,7 @@ def is_constant(plan, slot):
     """Whether an input has one value all over the block."""
     p = int64_pointer(plan)
     s = int64_pointer(p[SLOTS] + 8 * SLOT_WORDS * slot)
-    return (
-        s[2] == s[3] and float64_pointer(p[CONTROL_NOW])[slot] == float64_pointer(p[CONTROL_BEFORE])[slot]
-    )
+    return s[2] == s[3] and float64_pointer(p[CONTROL_NOW])[slot] == float64_pointer(p[CONTROL_BEFORE])[slot]
 
 
 @njit(**_O)
@@ -412,7 +419,7 @@ def sum_row(vm, plan, slot, row):
             return term[1]
     begin_row(plan, row, now, before)
     add_terms(plan, row, first, last)
-    if last > first and not is_finite_row(row, n):
+    if not is_finite_row(row, n):
         blame(vm, plan, first, last)
         begin_row(plan, row, now, before)
         add_terms(plan, row, first, last)
@@ -431,9 +438,7 @@ def add_part(vm, plan, slot, first, last):
     s = int64_pointer(p[SLOTS] + 8 * SLOT_WORDS * slot)
     row = s[4]
     if first == s[2]:
-        begin_row(
-            plan, row, float64_pointer(p[CONTROL_NOW])[slot], float64_pointer(p[CONTROL_BEFORE])[slot]
-        )
+        begin_row(plan, row, float64_pointer(p[CONTROL_NOW])[slot], float64_pointer(p[CONTROL_BEFORE])[slot])
     so_far = p[ROOM]
     n = p[BLOCK_SIZE]
     for t in range(p[PADDED]):
@@ -449,31 +454,44 @@ def add_part(vm, plan, slot, first, last):
 
 
 @njit(**_O)
-def sum_controls(plan):
-    """The control part of every audio input, in the newest state and in the one before."""
+def sum_control(plan, slot):
+    """The control part of an audio input, in the newest state and in the one before."""
     p = int64_pointer(plan)
-    slots = int64_pointer(p[SLOTS])
+    bounds = int64_pointer(p[SLOTS] + 8 * SLOT_WORDS * slot)
     controls = int64_pointer(p[CONTROLS])
-    now = float64_pointer(p[CONTROL_NOW])
-    before = float64_pointer(p[CONTROL_BEFORE])
-    for slot in range(p[SLOT_COUNT]):
-        a = 0.0
-        b = 0.0
-        for j in range(slots[SLOT_WORDS * slot], slots[SLOT_WORDS * slot + 1]):
-            w = float64_pointer(controls[CONTROL_WORDS * j])
-            y = float64_pointer(controls[CONTROL_WORDS * j + 1])
-            a += w[0] * y[0]
-            b += w[1] * y[1]
-        now[slot] = a
-        before[slot] = b
+    a = 0.0
+    b = 0.0
+    for j in range(bounds[0], bounds[1]):
+        w = float64_pointer(controls[CONTROL_WORDS * j])
+        y = float64_pointer(controls[CONTROL_WORDS * j + 1])
+        a += w[0] * y[0]
+        b += w[1] * y[1]
+    float64_pointer(p[CONTROL_NOW])[slot] = a if abs(a) <= 1e300 else 0.0
+    float64_pointer(p[CONTROL_BEFORE])[slot] = b if abs(b) <= 1e300 else 0.0
+
+
+@njit(**_O)
+def sum_controls(plan, still):
+    """The control parts of all audio inputs; where the weights are still, of those alone that move by themselves."""
+    p = int64_pointer(plan)
+    if still:
+        moving = int64_pointer(p[MOVING])
+        for i in range(p[MOVING_COUNT]):
+            sum_control(plan, moving[i])
+    else:
+        for slot in range(p[SLOT_COUNT]):
+            sum_control(plan, slot)
 
 
 # --- Up movement: blocks ----------------------------------------------------------------------------------------
 
 
 @njit(**_O)
-def run_pure(vm, plan, first, last):
-    """Nodes without state, one after the other, each over the whole block."""
+def run_pure(vm, plan, first, last, still):
+    """Nodes without state, one after the other, each over the whole block.
+
+    still   no weight has moved since the last block
+    """
     p = int64_pointer(plan)
     n = p[BLOCK_SIZE]
     padded = p[PADDED]
@@ -485,32 +503,42 @@ def run_pure(vm, plan, first, last):
             continue
         slot0 = node[FIRST_SLOT]
         span = node[SLOT_SPAN]
-        constants = 0
-        for k in range(span):
-            if is_constant(plan, slot0 + k):
-                constants |= 1 << k
+        constants = node[CONSTANT_INPUTS]
+        if not still or node[IS_STILL] == 0:
+            constants = 0
+            for k in range(span):
+                if is_constant(plan, slot0 + k):
+                    constants |= 1 << k
+            node[CONSTANT_INPUTS] = constants
         if constants == (1 << span) - 1:
-            call_loops(
-                node[KERNEL], CONSTANT, node[RECORD], p[CONTROL_NOW] + 8 * slot0, node[ROWS], n, padded
-            )
+            call_loops(node[KERNEL], CONSTANT, node[RECORD], p[CONTROL_NOW] + 8 * slot0, node[ROWS], n, padded)
         else:
             inputs = int64_pointer(node[INPUTS])
             for k in range(span):
                 inputs[k] = sum_row(vm, plan, slot0 + k, p[ROOM] + k * distance)
             int64_pointer(node[RECORD])[CONSTANTS] = constants
             call_loops(node[KERNEL], BLOCK, node[RECORD], node[INPUTS], node[ROWS], n, padded)
-        keep_last(plan, index)
+        keep_last(vm, plan, index)
 
 
 @njit(**_O)
-def keep_last(plan, index):
-    """Remembers a node's last sample of the block."""
+def keep_last(vm, plan, index):
+    """Remembers a node's last sample of the block.
+
+    Only that one is looked at here; whether all are finite is seen where they are added up.
+    """
     p = int64_pointer(plan)
     node = int64_pointer(p[NODES] + 8 * NODE_WORDS * index)
-    if node[LISTENS] == 0:
-        kept = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
-        for o in range(node[OUTPUTS]):
-            kept[2 * o] = float64_pointer(node[ROWS] + o * p[ROW_BYTES])[p[BLOCK_SIZE] - 1]
+    kept = float64_pointer(node[KEPT] + 8 * KEPT_HEADER)
+    bad = False
+    for o in range(node[OUTPUTS]):
+        last = float64_pointer(node[ROWS] + o * p[ROW_BYTES])[p[BLOCK_SIZE] - 1]
+        bad |= not abs(last) <= 1.7976931348623157e308
+        if node[LISTENS] == 0:
+            kept[2 * o] = last
+    if bad:
+        strike(vm, node[KEPT])
+        clear_rows(node[ROWS], p[ROW_BYTES], node[OUTPUTS], p[PADDED])
 
 
 @njit(**_O)
@@ -710,9 +738,7 @@ def take_outside(vm, plan, index):
             base[place] = value
         else:
             varying[2 * count] = place
-            varying[2 * count + 1] = sum_row(
-                vm, plan, slot, tangle[VARYING_ROWS] + count * p[ROW_BYTES]
-            )
+            varying[2 * count + 1] = sum_row(vm, plan, slot, tangle[VARYING_ROWS] + count * p[ROW_BYTES])
             count += 1
             if decides[place] >= 0:
                 group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * decides[place])
@@ -720,9 +746,7 @@ def take_outside(vm, plan, index):
     for g in range(tangle[GROUP_COUNT]):
         group = int64_pointer(tangle[GROUPS] + 8 * GROUP_WORDS * g)
         if group[GROUP_LOOP] == HELD:
-            call_loops(
-                group[GROUP_KERNEL], PREPARE, group[GROUP_RECORD], group[GROUP_X], 0, 1, group[GROUP_LANES]
-            )
+            call_loops(group[GROUP_KERNEL], PREPARE, group[GROUP_RECORD], group[GROUP_X], 0, 1, group[GROUP_LANES])
     return count
 
 
@@ -879,6 +903,7 @@ def obey(vm, upto):
                 if int64_pointer(one)[2] == 1:
                     float64_pointer(pair)[1] = float64_pointer(pair)[0]
         elif what == SWAP:
+            v[SWAP_TICK] = v[TICK]
             v[PLAN] = command[2]
             v[NEXT_PLAN] = command[3]
         elif what == RESET:
@@ -908,7 +933,8 @@ def render_tick(vm, upto):
         p = int64_pointer(plan)
         distance = p[ROW_BYTES]
         n = p[BLOCK_SIZE]
-        sum_controls(plan)
+        still = v[STILL_PLAN] == plan and v[CHANGED_COUNT] == 0
+        sum_controls(plan, still)
         columns = int64_pointer(p[COLUMNS])
         for i in range(p[COLUMN_COUNT]):
             node = int64_pointer(p[NODES] + 8 * NODE_WORDS * columns[i])
@@ -919,7 +945,7 @@ def render_tick(vm, upto):
         for i in range(p[OPERATION_COUNT]):
             o = OPERATION_WORDS * i
             if operations[o] == RUN:
-                run_pure(vm, plan, operations[o + 1], operations[o + 2])
+                run_pure(vm, plan, operations[o + 1], operations[o + 2], still)
             elif operations[o] == SUM:
                 add_part(vm, plan, operations[o + 1], operations[o + 2], operations[o + 3])
             elif operations[o] == TILE:
@@ -944,6 +970,7 @@ def render_tick(vm, upto):
     for i in range(v[CHANGED_COUNT]):
         pair = float64_pointer(changed[i])
         pair[1] = pair[0]
+    v[STILL_PLAN] = plan if v[CHANGED_COUNT] == 0 else 0
     v[CHANGED_COUNT] = 0
     remembered = int64_pointer(v[HISTORY] + 16 * ((tick + 1) % HISTORY_TICKS))
     remembered[0] = tick + 1
@@ -959,6 +986,7 @@ def run_ticks(vm, ticks, out, force, block, row_bytes):
     force   renders unpublished ticks too
     """
     v = int64_pointer(vm)
+    mode = flush_tiny_numbers()
     done = 0
     while done < ticks:
         published = load_acquire(vm + 8 * PUBLISHED)
@@ -974,6 +1002,7 @@ def run_ticks(vm, ticks, out, force, block, row_bytes):
             frames[2 * t + 1] = right[t]
         v[BLOCKS] += 1
         done += 1
+    restore_mode(mode)
     return done
 
 
@@ -987,6 +1016,8 @@ def run_live(vm, ring_base, block, row_bytes, rate):
     lags = int64_pointer(v[LAGS])
     load = float64_pointer(vm)
     block_ns = 1e9 * block / rate
+    mode = flush_tiny_numbers()
+    prefer_this_thread(0)
     while load_acquire(vm + 8 * STOP) == 0:
         written = ring[WRITTEN]
         held = written - load_acquire(ring_base + 8 * READ)
@@ -1018,3 +1049,4 @@ def run_live(vm, ring_base, block, row_bytes, rate):
         v[BUSY] += spent
         load[LOAD] += 0.02 * (spent / block_ns - load[LOAD])
     v[LIVE] = 0
+    restore_mode(mode)

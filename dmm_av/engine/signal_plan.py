@@ -4,6 +4,7 @@
 only puts in the addresses of weights and of what neurons keep, which outlast plans.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from dmm_av.streams.kinds import Kind
 VECTOR = 8  # float64 in the widest vector of today's processors
 WIDEST_TILE = 32
 RUN_LENGTH = 16  # neurons between two looks at what can be summed: their rows stay in the nearest cache
+SLAB = 1 << 14  # words of memory that small tables share
 WIDE = 16  # an input with more terms than this is summed part by part
 
 
@@ -150,6 +152,13 @@ def build_plan(graph, previous=None, sink="speakers", by_samples=False, keep_row
     return plan
 
 
+def _aligned(words):
+    """Zeroed int64 words at a whole cache line."""
+    raw = np.zeros(words + VECTOR, np.int64)
+    start = -raw.ctypes.data // 8 % VECTOR
+    return raw[start : start + words]
+
+
 class _Terms:
     """The terms of one kind of input, collected per slot and laid out flat."""
 
@@ -262,7 +271,8 @@ class Plan:
                 continue
             key = term.key
             if key is None:
-                key = ("constant of the plan", graph.nodes[term.target].name, term.input, term.source)
+                own = graph.nodes[source[1]].name if source[0] == "node" else source[-1]
+                key = ("constant of the plan", graph.nodes[term.target].name, term.input, own, term.source[-1])
             number = key_ids.get(key)
             if number is None:
                 number = key_ids[key] = len(self.keys)
@@ -303,9 +313,7 @@ class Plan:
         """Nodes in the order in which blocks are computed, as operations; what is in a cycle goes by samples."""
         local = {index: i for i, index in enumerate(self.audio)}
         inner = [
-            (local[source], local[target], delayed)
-            for source, target, delayed in self.edges
-            if target != self.sink
+            (local[source], local[target], delayed) for source, target, delayed in self.edges if target != self.sink
         ]
         settled = settle(len(local), inner, self.graph.strict)
         if self.by_samples and local:
@@ -465,7 +473,7 @@ class Plan:
         external   {j: address of the pair}
         one        address of the pair that is always 1
         """
-        self.memory = []
+        self.memory, self.slab = [], _aligned(0)
         self.plan_id = plan_id
         pairs = np.asarray(pairs, np.int64)
         words = self._array(loops.PLAN_WORDS)
@@ -488,11 +496,12 @@ class Plan:
 
     def _array(self, shape, kind=np.int64):
         """Zeroed memory that lives as long as the plan, at a whole cache line."""
-        size = int(np.prod(shape)) * 8
-        raw = np.zeros(size + 64, np.uint8)
-        start = -raw.ctypes.data % 64
-        array = raw[start : start + size].view(kind).reshape(shape)
-        self.memory.append(array)
+        size = math.prod(shape) if isinstance(shape, tuple) else int(shape)
+        whole = -(-size // VECTOR) * VECTOR
+        if whole > len(self.slab):
+            self.slab = _aligned(max(whole, SLAB))
+            self.memory.append(self.slab)
+        array, self.slab = self.slab[:size].view(kind).reshape(shape), self.slab[whole:]
         return array
 
     def _rows(self, count):
@@ -505,9 +514,7 @@ class Plan:
     def _bind_rows(self, words):
         self.rows = self._array((self.row_count, self.row_words), float)  # eight before the block, its samples
         base = self.rows.ctypes.data + 8 * VECTOR
-        self.row_address = {
-            index: base + 8 * self.row_words * first for index, first in self.first_row.items()
-        }
+        self.row_address = {index: base + 8 * self.row_words * first for index, first in self.first_row.items()}
         widest = max([WIDEST_TILE, *(self._span(index) for index in self.order)])
         words[loops.ROOM] = self._rows(widest)
         words[loops.TABLE] = self._array(WIDEST_TILE).ctypes.data
@@ -531,6 +538,11 @@ class Plan:
             else:
                 address = kept[source[1]] + 8 * (loops.KEPT_HEADER + 2 * source[2])
             controls.add(self.first_slot[target] + slot, pairs[number], address)
+        moving = {(target, slot) for target, slot, source, _ in self.control_terms if source[0] != "one"}
+        places = sorted(self.first_slot[target] + slot for target, slot in moving)
+        words[loops.MOVING] = self._table([(place,) for place in places], 1)
+        words[loops.MOVING_COUNT] = len(places)
+        self.moved = {target for target, _ in moving}
         for (target, slot), terms in self.outside.items():
             for source, output, previous, number in terms:
                 address = self.row_address[source] + 8 * self.row_words * output - 8 * previous
@@ -595,7 +607,10 @@ class Plan:
 
     def _record(self, index, state, **fields):
         """A call record; clock and families filled in."""
-        record = self._array(steps.RECORD_WORDS + len(self.compiled[index].layout.inputs))
+        single = len(self.compiled[index].layout.inputs)
+        record = self._array(steps.RECORD_WORDS + single)
+        if self.compiled[index].layout.is_pure:
+            record.view(float)[steps.REMEMBERED : steps.RECORD_WORDS] = np.nan
         numbers = record.view(float)
         audio = self.is_audio[index]
         rate = self.graph.sample_rate if audio else self.graph.tick_rate
@@ -623,6 +638,7 @@ class Plan:
             row[loops.KEPT] = kept[index]
             row[loops.OUTPUTS] = len(compiled.layout.outputs)
             row[loops.LISTENS] = self._listens(index)
+            row[loops.IS_STILL] = index not in self.moved
             if compiled.layout.is_pure:
                 row[loops.RECORD] = self._record(
                     index, self._state(index, kept), OUTPUT_STRIDE=self.row_words, SCRATCH=scratch
@@ -845,9 +861,7 @@ class Plan:
         nothing = self._array(2, float).ctypes.data
         for index, output in self.graph.exports:
             source = self._source(("node", index, output))
-            addresses.append(
-                (nothing if source is None else kept[index] + 8 * (loops.KEPT_HEADER + 2 * source[2]),)
-            )
+            addresses.append((nothing if source is None else kept[index] + 8 * (loops.KEPT_HEADER + 2 * source[2]),))
         words[loops.EXPORTS] = self._table(addresses, 1)
         words[loops.EXPORT_COUNT] = len(addresses)
         self.history = self._array((loops.HISTORY_TICKS, max(len(addresses), 1)), float)

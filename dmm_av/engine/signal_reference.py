@@ -101,9 +101,7 @@ class PlainNeuron:
     def arguments(self, inputs):
         """What the body is called with: {parameter: value}."""
         frequency = (
-            self.integrand(*(inputs[name] for name in signature(self.integrand).parameters))
-            if self.integrand
-            else 0.0
+            self.integrand(*(inputs[name] for name in signature(self.integrand).parameters)) if self.integrand else 0.0
         )
         turn = frequency * self.clock.step
         turn = turn if abs(turn) < 1e9 else 0.0

@@ -8,14 +8,18 @@ slots for weights and state that outlast plans, numbers, events, counters. No de
 import math
 import threading
 import time
+from collections import deque
 
 import numpy as np
 
 from dmm_av.engine import signal_loops as loops
-from dmm_av.engine.signal_plan import line_length
+from dmm_av.engine.ring import Ring
+from dmm_av.engine.signal_plan import SignalGraph, build_plan, line_length
 from dmm_av.engine.signal_reference import random_key
 from dmm_av.engine.speakers import PANIC, VOLUME, Stage
+from dmm_av.engine.step_compiler import warm as warm_steps
 from dmm_av.errors import DmmError
+from dmm_av.network.activation import LIBRARY
 
 COMMAND_ROOM = 1 << 15
 WEIGHT_ROOM = 1 << 19
@@ -27,11 +31,11 @@ ALL_PUBLISHED = 1 << 60
 class _Kept:
     """What a neuron keeps from block to block, in one piece of memory that never moves."""
 
-    def __init__(self, node, layout, rate, number):
+    def __init__(self, node, layout, rate, number, room):
         header = loops.KEPT_HEADER
         outputs = len(layout.outputs)
         self.layout = layout
-        self.words = np.zeros(header + 2 * outputs + layout.words + 1, np.int64)
+        self.words = room(header + 2 * outputs + layout.words)
         self.template = np.zeros(layout.words + 1, np.int64)
         self.state = self.words[header + 2 * outputs : header + 2 * outputs + layout.words]
         self.outputs = self.words[header : header + 2 * outputs].view(float)
@@ -67,7 +71,7 @@ class _Kept:
             "state": state,
             "outputs": self.outputs.copy(),
             "lines": [line.copy() for line in self.lines],
-            "muted": self.words[: loops.STRIKES + 1].copy(),
+            "muted": self.words[loops.STRIKES : loops.MUTED_UNTIL + 1].copy(),
         }
 
     def restore(self, saved):
@@ -84,19 +88,41 @@ class _Kept:
                 self.lines[m][:] = line
                 self.state[self.layout.first_memory + 3 * m] = self.lines[m].ctypes.data
             self.outputs[:] = saved["outputs"]
-            self.words[: loops.STRIKES + 1] = saved["muted"]
+            self.words[loops.STRIKES : loops.MUTED_UNTIL + 1] = saved["muted"]
         return fits
 
 
+class _Leaving:
+    """Things that go once the compiled side has obeyed a command and some ticks have passed since."""
+
+    def __init__(self, ticks):
+        self.ticks = ticks
+        self.waiting = deque()  # [command, tick by which it was obeyed or None, thing]
+
+    def add(self, command, thing):
+        self.waiting.append([command, None, thing])
+
+    def gone(self, obeyed, by, tick):
+        """What may go now: so many commands have been obeyed, by that tick at the latest; `tick` is next."""
+        for entry in self.waiting:
+            if entry[0] > obeyed:
+                break
+            if entry[1] is None:
+                entry[1] = by
+        found = []
+        while self.waiting and self.waiting[0][1] is not None and self.waiting[0][1] + self.ticks < tick:
+            found.append(self.waiting.popleft()[2])
+        return found
+
+
 class _Slots:
-    """Pairs by key; a freed pair is given out again only after the tick in which its plan has left."""
+    """Pairs by key; a freed pair is given out again only after the plans that had it are gone."""
 
     def __init__(self, room, what):
         self.pairs = np.zeros((room, 2))
         self.base = self.pairs.ctypes.data
         self.places = {}
         self.free = []
-        self.leaving = []  # (tick, key)
         self.used = 0
         self.what = what
 
@@ -116,13 +142,11 @@ class _Slots:
         self.places[key] = found
         return found, True
 
-    def release(self, tick):
-        """Frees what left before `tick`."""
-        while self.leaving and self.leaving[0][0] < tick:
-            _, key = self.leaving.pop(0)
-            place = self.places.pop(key, None)
-            if place is not None:
-                self.free.append(place)
+    def release(self, key):
+        """Frees a key's pair."""
+        place = self.places.pop(key, None)
+        if place is not None:
+            self.free.append(place)
 
 
 class SignalVM:
@@ -148,19 +172,20 @@ class SignalVM:
         self._lags = np.zeros((loops.LAG_ROOM, 2), np.int64)
         self._history = np.full((loops.HISTORY_TICKS, 2), -1, np.int64)
         self._stage_rows = _aligned(3 * self._row_bytes // 8 + 8)
-        self.stage = Stage(sample_rate)
+        self.stage = Stage(sample_rate, self.block)
         self._one = np.ones(2)
         self._weights = _Slots(WEIGHT_ROOM, "weights")
         self._externals = _Slots(EXTERNAL_ROOM, "numbers from outside")
         self._kept = {}  # identity -> _Kept
+        self._slab = _aligned(0)
         self._gone_keys = set()  # keys that fade out
-        self._swaps = []  # (tick, last plan id)
-        self._leaving = []  # (tick, identity)
+        self._leaving_keys, self._leaving_states = _Leaving(3), _Leaving(3)
+        self._leaving_plans = _Leaving(loops.HISTORY_TICKS)
+        self._leaving_batches = _Leaving(0)
         self._names = []
         self._plans = {}
         self._plan_count = 0
         self._plan = None
-        self._batches = []  # (tick, array): memory that commands point to
         self._waiting = []  # commands for which the ring had no room
         self._written = 0
         self._seen_events = self._seen_lags = 0
@@ -205,7 +230,7 @@ class SignalVM:
 
         jump   land at once, not over the block
         """
-        batch = self._batch(tick, len(indices))
+        batch = self._batch(len(indices))
         batch[:, 0] = self._weights.base + 16 * np.asarray(indices, np.int64)
         batch.view(float)[:, 1] = values
         batch[:, 2] = jump
@@ -213,7 +238,7 @@ class SignalVM:
 
     def post_externals(self, tick, values):
         """The first externals at once, in their order."""
-        batch = self._batch(tick, len(values))
+        batch = self._batch(len(values))
         batch[:, 0] = self._externals.base + 16 * np.arange(len(values))
         batch.view(float)[:, 1] = values
         self._post_words(tick, loops.BATCH, batch.ctypes.data, len(batch))
@@ -231,13 +256,16 @@ class SignalVM:
         self._word_view[loops.COMMANDS_WRITTEN] = self._written
         self._word_view[loops.PUBLISHED] = tick
 
-    def _batch(self, tick, size):
+    def _batch(self, size):
+        """Memory that a command points to."""
+        self._leaving_batches.gone(self._word_view[loops.COMMANDS_READ], 0, self.tick)
         batch = np.zeros((size, 3), np.int64)
-        self._batches.append((tick, batch))
-        if len(self._batches) > 256:
-            done = self.tick - 2
-            self._batches = [(stamp, kept) for stamp, kept in self._batches if stamp >= done]
+        self._leaving_batches.add(self._command_number() + 1, batch)
         return batch
+
+    def _command_number(self):
+        """How many commands have been posted."""
+        return self._written + len(self._waiting)
 
     def _post(self, tick, what, address, value):
         if self._waiting or self._written - self._word_view[loops.COMMANDS_READ] >= COMMAND_ROOM:
@@ -295,7 +323,7 @@ class SignalVM:
         running = self._plan.graph if self._plan is not None else None
         if running is not plan.previous:
             plan.fade_from(running)
-        self._release(tick)
+        self._release()
         new = self._keep_states(plan, states)
         if plan.transition is not None:
             self._keep_states(plan.transition, None)
@@ -306,20 +334,30 @@ class SignalVM:
         begin = plan.transition if plan.transition is not None else plan
         follow = plan.address if plan.transition is not None else 0
         self._post_words(tick, loops.SWAP, begin.address, follow)
-        self._forget_plans(tick)
         if self._plan is not None:
-            gone = set(self._plan.identities) - set(plan.identities)
-            self._leaving += [(tick + 2, identity) for identity in gone if identity is not None]
+            command = self._command_number()
+            stays = set(plan.identities)
+            for identity in self._plan.identities:
+                if identity is not None and identity not in stays:
+                    self._leaving_states.add(command, identity)
+            self._leaving_plans.add(command, self._plan.plan_id)
         self._plan = plan
 
-    def _release(self, tick):
-        """Frees slots and states that left long enough ago for the compiled side to have forgotten them."""
-        past = min(tick, self.tick)
-        self._weights.release(past)
-        while self._leaving and self._leaving[0][0] < past:
-            _, identity = self._leaving.pop(0)
-            if self._plan is None or identity not in self._plan.identities:
+    def _release(self):
+        """Frees what the compiled side has forgotten."""
+        now = self._word_view[loops.COMMANDS_READ], self._word_view[loops.SWAP_TICK], self.tick
+        stays = set(self._plan.identities) if self._plan is not None else ()
+        keys = set(self._plan.keys) if self._plan is not None else ()
+        for key in self._leaving_keys.gone(*now):
+            if key not in keys:
+                self._gone_keys.discard(key)
+                self._weights.release(key)
+        for identity in self._leaving_states.gone(*now):
+            if identity not in stays:
                 self._kept.pop(identity, None)
+        for last in self._leaving_plans.gone(*now):
+            for number in [number for number in self._plans if number <= last]:
+                del self._plans[number]
 
     def _keep_states(self, plan, states):
         """Makes what new neurons keep; returns their indices."""
@@ -330,7 +368,7 @@ class SignalVM:
                 continue
             node = graph.nodes[index]
             rate = self.sample_rate if plan.is_audio[index] else self.tick_rate
-            kept = _Kept(node, plan.compiled[index].layout, rate, len(self._names))
+            kept = _Kept(node, plan.compiled[index].layout, rate, len(self._names), self._room)
             self._names.append(node.name)
             saved = (states or {}).get(node.name, {}).get(node.activation.name)
             if saved is not None:
@@ -338,6 +376,14 @@ class SignalVM:
             self._kept[identity] = kept
             new.add(index)
         return new
+
+    def _room(self, words):
+        """Memory for what a neuron keeps: one after the other, so that the processor can look ahead."""
+        whole = -(-words // 8) * 8
+        if whole > len(self._slab):
+            self._slab = _aligned(max(whole, 1 << 13))
+        room, self._slab = self._slab[:words], self._slab[whole:]
+        return room
 
     def _post_weights_of(self, tick, plan, new, first):
         """Values for keys that are new; zero for keys that leave."""
@@ -360,45 +406,32 @@ class SignalVM:
             fading = [  # a neuron that leaves keeps its inputs to the end; what it gives fades
                 key
                 for key in gone
-                if any(
-                    self._plan.identities[target] in stays
-                    for target in self._plan.key_targets[numbers[key]]
-                )
+                if any(self._plan.identities[target] in stays for target in self._plan.key_targets[numbers[key]])
             ]
             if fading:
                 places = [self._weights.places[key] for key in fading]
                 self.post_weights(tick, places, np.zeros(len(places)))
             if gone:
                 self._gone_keys.update(gone)
-                self._weights.leaving += [(tick + 2, key) for key in gone]
+                command = self._command_number() + 1  # the swap, which follows
+                for key in gone:
+                    self._leaving_keys.add(command, key)
 
     def _bind(self, plan):
         graph = plan.graph
         keys = graph.externals if isinstance(graph.externals, tuple) else range(graph.externals)
         external = {
-            number: self._externals.base + 16 * self._externals.place(key)[0]
-            for number, key in enumerate(keys)
+            number: self._externals.base + 16 * self._externals.place(key)[0] for number, key in enumerate(keys)
         }
         kept = {
             index: self._kept[identity].address
             for index, identity in enumerate(plan.identities)
             if identity is not None
         }
-        places = np.array([self._weights.places[key] for key in plan.keys], np.int64)
+        places = np.array([self._weights.place(key)[0] for key in plan.keys], np.int64)
         self._plan_count += 1
-        plan.bind(
-            self._weights.base + 16 * places, kept, external, self._one.ctypes.data, self._plan_count
-        )
+        plan.bind(self._weights.base + 16 * places, kept, external, self._one.ctypes.data, self._plan_count)
         self._plans[self._plan_count] = plan
-
-    def _forget_plans(self, tick):
-        """Drops plans that nothing runs or remembers any more."""
-        oldest = self.tick - loops.HISTORY_TICKS
-        self._swaps.append((tick, self._plan_count))
-        while len(self._swaps) > 1 and self._swaps[1][0] + 2 < oldest:
-            _, last = self._swaps.pop(0)
-            for number in [number for number in self._plans if number <= last]:
-                del self._plans[number]
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -406,6 +439,11 @@ class SignalVM:
     def tick(self):
         """The next tick to be rendered, which is the number of the newest state."""
         return self._word_view[loops.TICK]
+
+    def seek(self, tick):
+        """Goes on at another tick, when a checkpoint is loaded; not while it runs live."""
+        self._words[loops.TICK] = tick
+        self._words[loops.PUBLISHED] = tick - 1
 
     @property
     def latency(self):
@@ -545,9 +583,33 @@ class SignalVM:
         """A neuron starts afresh at the next tick that is not published yet."""
         self.post_reset(max(self.tick, int(self._words[loops.PUBLISHED]) + 1), name)
 
+    def last_sample(self, name, output):
+        """The last sample of the newest block at an output of a node; None where it gives no sound."""
+        plan = self._plan
+        for index, identity in enumerate(plan.identities if plan is not None else ()):
+            if identity is not None and identity[0] == name and plan.is_audio[index]:
+                outputs = self._kept[identity].layout.outputs
+                if output in outputs:
+                    return float(self._kept[identity].outputs[2 * outputs.index(output)])
+        return None
+
 
 def _aligned(words):
     """Zeroed int64 words at a whole cache line."""
     spare = np.zeros(words + 8, np.int64)
     start = (-spare.ctypes.data // 8) % 8
     return spare[start : start + words]
+
+
+def warm(progress=None, library=LIBRARY):
+    """Fills the caches with the loops of the VM and with every signal activation of a library.
+
+    progress   called with (done, total, name) before each activation and once at the end
+    """
+    vm = SignalVM()
+    vm.swap(build_plan(SignalGraph((), (), 0, (), False, vm.sample_rate, vm.tick_rate)))
+    vm.publish(0)
+    vm.run(1)
+    vm.start(Ring(1024).base)
+    vm.stop()
+    warm_steps(progress, library)

@@ -49,15 +49,13 @@ STAGE_WORDS = 40
 class Stage:
     """What the speakers' end keeps from block to block."""
 
-    def __init__(self, rate):
+    def __init__(self, rate, longest_block):
         span = max(8, round(LOOK_AHEAD_S * rate))
-        room = 1 << (span + 4).bit_length()
+        room = 1 << (span + 4 + longest_block).bit_length()
         self.numbers = np.zeros(STAGE_WORDS)
         self.words = self.numbers.view(np.int64)
         self._rings = [np.zeros(room, kind) for kind in (float, float, np.int64, float, np.int64)]
-        for place, ring in zip(
-            (LEFT_LINE, RIGHT_LINE, GAINS, QUEUE_GAIN, QUEUE_TIME), self._rings, strict=True
-        ):
+        for place, ring in zip((LEFT_LINE, RIGHT_LINE, GAINS, QUEUE_GAIN, QUEUE_TIME), self._rings, strict=True):
             self.words[place] = ring.ctypes.data
         self.words[SPAN] = span
         self.words[ROOM] = room
@@ -82,7 +80,10 @@ class Stage:
         self.numbers[FADED] = 0.0
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
+_O = {"nogil": True, "error_model": "numpy", "cache": True}
+
+
+@njit(**_O)
 def render_stage(stage, rows, row_bytes, frames):
     """Left, right and both (three rows) become what is played, left and right (the first two rows).
 
@@ -91,9 +92,103 @@ def render_stage(stage, rows, row_bytes, frames):
     """
     f = float64_pointer(stage)
     w = int64_pointer(stage)
+    both = float64_pointer(rows + 2 * row_bytes)
+    loudest = 0.0
+    for channel in range(2):
+        row = float64_pointer(rows + channel * row_bytes)
+        line = float64_pointer(w[LEFT_LINE + channel])
+        loudest = max(loudest, block_direct_current(stage, channel, row, both, line, frames))
+    first, last = w[QUEUE_FIRST], w[QUEUE_LAST]
+    calm = last == first or (last == first + 1 and float64_pointer(w[QUEUE_GAIN])[first & (w[ROOM] - 1)] == 1.0)
+    if loudest <= CEILING and calm and f[HELD] == 1.0 and w[TOTAL] == w[SPAN] * GAIN_ONE:
+        pass_on(stage, rows, row_bytes, frames)
+    else:
+        limit(stage, rows, row_bytes, frames)
+    w[CLOCK] += frames
+
+
+@njit(**_O)
+def block_direct_current(stage, channel, row, both, line, frames):
+    """One channel, summed and filtered: the sound into its line, its peaks into its row; returns the greatest peak."""
+    f = float64_pointer(stage)
+    w = int64_pointer(stage)
+    mask = w[ROOM] - 1
+    clock = w[CLOCK]
+    c = CHANNELS + 5 * channel
+    pole = f[DC_POLE]
+    x1, y1, b, a = f[c], f[c + 1], f[c + 2], f[c + 3]
+    before = f[c + 4]
+    loudest = 0.0
+    for t in range(frames):
+        x = row[t] + both[t]
+        x = x if abs(x) <= LOUDEST else 0.0  # not finite, or beyond all sense
+        y = x - x1 + pole * y1
+        y = y if abs(y) > 1e-30 else 0.0
+        x1 = x
+        y1 = y
+        between = (9.0 * (b + a) - before - y) * 0.0625  # halfway between the two samples before
+        before = a
+        a = b
+        b = y
+        size = max(abs(y), abs(between))
+        row[t] = size
+        line[(clock + t) & mask] = y
+        loudest = max(loudest, size)
+    f[c], f[c + 1], f[c + 2], f[c + 3], f[c + 4] = x1, y1, b, a, before
+    return loudest
+
+
+@njit(**_O)
+def next_level(stage):
+    """Volume, panic and fade-in of the next sample."""
+    f = float64_pointer(stage)
+    target = f[VOLUME] * f[PANIC]
+    gain = f[GAIN] + (target - f[GAIN]) * f[SMOOTHING]
+    if abs(target - gain) < 1e-7:
+        gain = target
+    f[GAIN] = gain
+    if f[FADED] >= 1.0:
+        return gain
+    level = gain * f[FADED]
+    f[FADED] += f[FADE_STEP]
+    return level
+
+
+@njit(**_O)
+def pass_on(stage, rows, row_bytes, frames):
+    """A block in which the limiter has nothing to do."""
+    f = float64_pointer(stage)
+    w = int64_pointer(stage)
+    mask = w[ROOM] - 1
+    start = w[CLOCK] - w[SPAN] - 1
     left_row = float64_pointer(rows)
     right_row = float64_pointer(rows + row_bytes)
-    both_row = float64_pointer(rows + 2 * row_bytes)
+    left_line = float64_pointer(w[LEFT_LINE])
+    right_line = float64_pointer(w[RIGHT_LINE])
+    if f[FADED] >= 1.0 and f[GAIN] == f[VOLUME] * f[PANIC]:
+        level = f[GAIN]
+        for t in range(frames):
+            left_row[t] = left_line[(start + t) & mask] * level
+            right_row[t] = right_line[(start + t) & mask] * level
+    else:
+        for t in range(frames):
+            level = next_level(stage)
+            left_row[t] = left_line[(start + t) & mask] * level
+            right_row[t] = right_line[(start + t) & mask] * level
+    # as if every sample had been looked at: the gains' ring holds ones already, the queue one of them
+    w[QUEUE_FIRST] = w[QUEUE_LAST]
+    float64_pointer(w[QUEUE_GAIN])[w[QUEUE_LAST] & mask] = 1.0
+    int64_pointer(w[QUEUE_TIME])[w[QUEUE_LAST] & mask] = w[CLOCK] + frames - 1
+    w[QUEUE_LAST] += 1
+
+
+@njit(**_O)
+def limit(stage, rows, row_bytes, frames):
+    """A block in which the limiter works; the rows hold the channels' peaks."""
+    f = float64_pointer(stage)
+    w = int64_pointer(stage)
+    left_row = float64_pointer(rows)
+    right_row = float64_pointer(rows + row_bytes)
     left_line = float64_pointer(w[LEFT_LINE])
     right_line = float64_pointer(w[RIGHT_LINE])
     gains = int64_pointer(w[GAINS])
@@ -102,33 +197,13 @@ def render_stage(stage, rows, row_bytes, frames):
     span = w[SPAN]
     mask = w[ROOM] - 1
     whole = span * GAIN_ONE
-    clock = w[CLOCK]
     total = w[TOTAL]
     first = w[QUEUE_FIRST]
     last = w[QUEUE_LAST]
     held = f[HELD]
-    gain = f[GAIN]
-    faded = f[FADED]
-    target = f[VOLUME] * f[PANIC]
-    pole = f[DC_POLE]
     for t in range(frames):
-        peak = 0.0
-        for channel in range(2):
-            x = (left_row[t] if channel == 0 else right_row[t]) + both_row[t]
-            x = x if abs(x) <= LOUDEST else 0.0  # not finite, or beyond all sense
-            c = CHANNELS + 5 * channel
-            y = x - f[c] + pole * f[c + 1]
-            f[c] = x
-            f[c + 1] = y if abs(y) > 1e-30 else 0.0
-            between = (9.0 * (f[c + 2] + f[c + 3]) - f[c + 4] - y) * 0.0625
-            f[c + 4] = f[c + 3]
-            f[c + 3] = f[c + 2]
-            f[c + 2] = y
-            peak = max(peak, abs(y), abs(between))
-            if channel == 0:
-                left_line[clock & mask] = y
-            else:
-                right_line[clock & mask] = y
+        clock = w[CLOCK] + t
+        peak = max(left_row[t], right_row[t])
         allowed = CEILING / peak if peak > CEILING else 1.0
 
         # smallest allowed gain of the last span + 2 samples
@@ -147,27 +222,12 @@ def render_stage(stage, rows, row_bytes, frames):
         share = int(held * GAIN_ONE)
         total += share - gains[(clock - span) & mask]
         gains[clock & mask] = share
-        limit = 1.0 if total == whole else total / whole
-
-        gain += (target - gain) * f[SMOOTHING]
-        if abs(target - gain) < 1e-7:
-            gain = target
-        level = gain
-        if faded < 1.0:
-            level *= faded
-            faded += f[FADE_STEP]
+        gain = 1.0 if total == whole else total / whole
         heard = (clock - span - 1) & mask
-        a = left_line[heard] * limit
-        b = right_line[heard] * limit
-        a = min(max(a, -CLIP), CLIP)
-        b = min(max(b, -CLIP), CLIP)
-        left_row[t] = a * level
-        right_row[t] = b * level
-        clock += 1
-    w[CLOCK] = clock
+        level = next_level(stage)
+        left_row[t] = min(max(left_line[heard] * gain, -CLIP), CLIP) * level
+        right_row[t] = min(max(right_line[heard] * gain, -CLIP), CLIP) * level
     w[TOTAL] = total
     w[QUEUE_FIRST] = first
     w[QUEUE_LAST] = last
     f[HELD] = held
-    f[GAIN] = gain
-    f[FADED] = faded if faded < 1.0 else 1.0

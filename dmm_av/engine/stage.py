@@ -251,10 +251,9 @@ class PictureEngine:
         given = {
             "seed": float(blueprint.seed % 65_521),
             "resolution": (float(width), float(height)),
-            "aspect": width / height,
+            # uv spans the stage whatever the size in pixels, so circles stay round where pictures meet
+            "aspect": self.size[0] / self.size[1],
         }
-        if blueprint.kind != "image":
-            given["aspect"] = self.size[0] / self.size[1]  # of the picture that is read
         return Ready(blueprint, parts, integrals, files, given)
 
     def _place_canvases(self, frozen):
@@ -436,7 +435,8 @@ class PictureEngine:
             texture = texture or self._texture(read, blueprint, files)
             texture.use(unit)
             smooth = blueprint.smooth if read.kind == "matrix" else not read.here
-            self._samplers.use(read, smooth or (read.kind == "image" and texture.size != blueprint.size), unit)
+            resampled = read.kind == "image" and texture.size not in (blueprint.size, (1, 1))
+            self._samplers.use(read, smooth or resampled, unit)
 
     def _texture(self, read, blueprint, files):
         texture = None

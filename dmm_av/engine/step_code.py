@@ -4,10 +4,12 @@ The functions of `streams/dsp.py` are plain Python; here they get a meaning insi
 as single instructions, the rest by compiling their own source. Steps therefore stay ordinary functions.
 """
 
+import platform
 from collections import namedtuple
 
 from llvmlite import binding, ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload, register_jitable
 
 from dmm_av.streams import dsp
@@ -44,9 +46,7 @@ def _mark(builder, instruction, scope):
     domain = module.add_metadata([ir.MetaDataString(module, "dmm loops")])
     nodes = {name: module.add_metadata([ir.MetaDataString(module, name), domain]) for name in _SCOPES}
     instruction.set_metadata("alias.scope", module.add_metadata([nodes[scope]]))
-    instruction.set_metadata(
-        "noalias", module.add_metadata([node for name, node in nodes.items() if name != scope])
-    )
+    instruction.set_metadata("noalias", module.add_metadata([node for name, node in nodes.items() if name != scope]))
 
 
 def _access(scope, element, llvm_type):
@@ -161,9 +161,7 @@ def rows_to_lanes(typing_context, table, offset, target, stride):
 
     def code(context, builder, signature, arguments):
         table, offset, target, stride = arguments
-        _move_block(
-            builder, _row_addresses(builder, table, offset), _lane_addresses(builder, target, stride)
-        )
+        _move_block(builder, _row_addresses(builder, table, offset), _lane_addresses(builder, target, stride))
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 4), code
@@ -175,9 +173,7 @@ def lanes_to_rows(typing_context, table, offset, source, stride):
 
     def code(context, builder, signature, arguments):
         table, offset, source, stride = arguments
-        _move_block(
-            builder, _lane_addresses(builder, source, stride), _row_addresses(builder, table, offset)
-        )
+        _move_block(builder, _lane_addresses(builder, source, stride), _row_addresses(builder, table, offset))
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 4), code
@@ -193,6 +189,53 @@ def call_loops(typing_context, function, which, record, x, y, steps, lanes):
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 7), code
+
+
+# --- The processor's mode ---------------------------------------------------------------------------
+# Numbers near 1e-308 cost some processors a hundred times as much as others, and are not heard. While sound is
+# rendered they count as zero.
+
+_IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
+_FLUSH = 0x8040  # flush results to zero, take operands for zero
+
+
+@intrinsic
+def flush_tiny_numbers(typing_context):
+    """From now on this thread's tiny numbers are zero; returns the mode it was in."""
+
+    def code(context, builder, signature, arguments):
+        if not _IS_X86:
+            return _INT64(0)
+        place = cgutils.alloca_once(builder, ir.IntType(32))
+        _control_word(builder, "stmxcsr", place)
+        before = builder.load(place)
+        builder.store(builder.or_(before, ir.IntType(32)(_FLUSH)), place)
+        _control_word(builder, "ldmxcsr", place)
+        return builder.zext(before, _INT64)
+
+    return types.int64(), code
+
+
+@intrinsic
+def restore_mode(typing_context, mode):
+    """Puts the thread back into a mode."""
+
+    def code(context, builder, signature, arguments):
+        if _IS_X86:
+            place = cgutils.alloca_once(builder, ir.IntType(32))
+            builder.store(builder.trunc(arguments[0], ir.IntType(32)), place)
+            _control_word(builder, "ldmxcsr", place)
+        return context.get_dummy_value()
+
+    return types.void(types.int64), code
+
+
+def _control_word(builder, what, place):
+    pointer = ir.IntType(8).as_pointer()
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [pointer]), f"llvm.x86.sse.{what}"
+    )
+    builder.call(function, [builder.bitcast(place, pointer)])
 
 
 # --- The primitives of dsp ------------------------------------------------------------------------
@@ -263,12 +306,12 @@ def _(bits):
     return lambda bits: _float_of(bits)
 
 
-# A line is (address, position, mask), a family (address, stride, count), a bank (address, stride, count, 0).
+# A line is (address, position, mask), a family or a bank (address, stride in bytes, count).
 
 
 @overload(dsp.tap, jit_options=OPTIONS)
 def _(line, distance):
-    return lambda line, distance: load_float(line[0] + 8 * ((line[1] - distance) & line[2]))
+    return lambda line, distance: load_float(line[0] + 8 * ((line[1] - int(distance)) & line[2]))
 
 
 @overload(dsp.reach, jit_options=OPTIONS)
@@ -276,14 +319,29 @@ def _(line):
     return lambda line: float(line[2]) - 3.0
 
 
+@register_jitable(**OPTIONS)
+def _within(index, size):
+    """An index that cannot leave its array, whatever a step computes."""
+    index = index if index < size else size - 1
+    return index if index > 0 else 0
+
+
 @overload(dsp.at, jit_options=OPTIONS)
 def _(numbers, index):
-    return lambda numbers, index: load_float(numbers[0] + numbers[1] * index)
+    def at(numbers, index):
+        if numbers[2] <= 0:
+            return 0.0
+        return load_float(numbers[0] + numbers[1] * _within(int(index), numbers[2]))
+
+    return at
 
 
 @overload(dsp.put, jit_options=OPTIONS)
 def _(numbers, index, value):
-    return lambda numbers, index, value: store_float(numbers[0] + numbers[1] * index, value)
+    def put(numbers, index, value):
+        store_float(numbers[0] + numbers[1] * _within(int(index), numbers[2]), float(value))
+
+    return put
 
 
 @overload(dsp.count, jit_options=OPTIONS)

@@ -45,10 +45,13 @@ CONSTANTS = 8  # block: bit k is set where input k is constant over the block
 SCRATCH = 9  # block: address of room for one block of words; held: a word and a number per lane
 FAMILIES = 10  # from here: how many inputs each family has
 SLOT_STEPS = 16  # lanes, from here, per single input: distance from step to step; 0: the same in all steps
-RECORD_WORDS = 16
+RECORD_WORDS = 16  # and a word per single input
+REMEMBERED = 10  # constant: cycles per step, then the inputs that they were worked out from
+MOST_REMEMBERED = 5
 
 _SIGNATURE = types.void(*[types.int64] * 6)
 _compiled = {}  # digest -> CompiledStep
+_layouts = {}  # what `_own` says of an activation -> StepLayout
 _known = {}  # what `_own` says of an activation -> CompiledStep
 _lock = threading.RLock()
 
@@ -111,6 +114,14 @@ class CompiledStep:
 
 def step_layout(activation):
     """The `StepLayout` of a signal activation."""
+    own = _own(activation)
+    found = _layouts.get(own)
+    if found is None:
+        found = _layouts[own] = _read_layout(activation)
+    return found
+
+
+def _read_layout(activation):
     parameters = activation.notes["parameters"]
 
     def named(role):
@@ -127,9 +138,7 @@ def step_layout(activation):
         states=tuple(float(default) for _, default in named("state")),
         banks=tuple(int(default) for _, default in named("bank")),
         memories=tuple(float(default) for _, default in named("memory")),
-        integrand=tuple(inputs.index(name) for name in inspect.signature(integrand).parameters)
-        if integrand
-        else (),
+        integrand=tuple(inputs.index(name) for name in inspect.signature(integrand).parameters) if integrand else (),
     )
 
 
@@ -373,7 +382,15 @@ class _Writer:
             self.line(2, f"a{k} = load_x(x, {k})")
         if layout.phase:
             inputs = [f"a{k}" for k in range(len(layout.inputs))]
-            self.line(2, f"turn = {self.integrand(inputs)}")
+            slots = list(enumerate(sorted(set(layout.integrand))))
+            known = " and ".join(f"numbers[{REMEMBERED + 1 + n}] == a{k}" for n, k in slots)
+            if not 0 < len(slots) <= MOST_REMEMBERED:
+                known, slots = "False", []
+            self.line(2, f"if not ({known}):")
+            self.line(3, f"numbers[{REMEMBERED}] = {self.integrand(inputs)}")
+            for n, k in slots:
+                self.line(3, f"numbers[{REMEMBERED + 1 + n}] = a{k}")
+            self.line(2, f"turn = numbers[{REMEMBERED}]")
             self.line(2, "increment = fixed_of(turn)")
             self.line(2, f"word = {self.indexed('load_word', 0)}(s, 0)")
             self.line(2, f"{self.indexed('store_word', 0)}(s, 0, word + increment * steps)")
@@ -508,9 +525,7 @@ def _called(function):
     reached = [function.__globals__.get(name) for name in sorted(names)]
     reached += [cell.cell_contents for cell in function.__closure__ or ()]
     return [
-        value
-        for value in reached
-        if isinstance(value, FunctionType) and value.__module__ != step_code.dsp.__name__
+        value for value in reached if isinstance(value, FunctionType) and value.__module__ != step_code.dsp.__name__
     ]
 
 

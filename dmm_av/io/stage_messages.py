@@ -19,6 +19,7 @@ The stage answers
 
     ("hello", renderer, max_size, has_window)   a stage stands
     ("ready", version)                the drawing of that version is drawn from now on
+    ("first", frame)                  this stage has drawn its first picture
     ("readback", frame, {name: numbers})
     ("shown", frame, host_s, due_s)   on the screen since; meant for
     ("skipped", (frame, …))           never drawn, because newer states existed

@@ -33,6 +33,7 @@ _SIGN_OF_LIFE_S = 0.5
 _STATS_S = 1.0
 _IDLE_S = 0.25
 _EARLY_S = 0.0005  # closer to its time than this is in time
+_NICENESS = 10  # pictures may wait for the processor, sound may not
 _ORPHAN_S = 1.0  # how long a stage whose machine is gone may take to end
 
 
@@ -181,6 +182,7 @@ class Stage:
         self._clock = None
         self._black = False
         self._newest = None  # the slot drawn last
+        self._has_drawn = False
         self._ending = False
         self._refresh = Refresh(window.refresh_s if window else 0.0)
         self._stale = True  # the window does not show what it should
@@ -310,6 +312,9 @@ class Stage:
             self._engine.context.finish()  # nothing else holds up a stage that asks too much of its GPU
         self._draw_s += time.perf_counter() - began
         self._counts["drawn"] += 1
+        if not self._has_drawn:
+            self._has_drawn = True
+            self._channel.send("first", values.number)
         if numbers:
             self._channel.send("readback", values.number, numbers)
         self._tell_errors(errors)
@@ -423,6 +428,8 @@ def run_stage(overlay=None):
     overlay    class of the text over the picture, made with the GL context
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the machine's to answer
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what drivers print does not belong into the messages
     channel = Channel(source, sink)

@@ -20,7 +20,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
-from dmm_av.errors import MediaError, unknown
+from dmm_av.errors import MediaError, nearest, unknown
 
 QUALITIES = ("low", "medium", "high", "lossless")
 
@@ -189,17 +189,19 @@ class AbstractWriter(ABC):
 def open_writer(path, size, fps, sample_rate, codec=None, quality="high", overwrite=False, metadata=None):
     """The writer for a path, chosen by its extension.
 
-    path          .mp4 .mov .mkv .webm; .wav for sound alone; `%05d.png` for pictures 0, 1, 2 … with a .wav
-                  beside size          (width, height) in pixels fps           frames per second, a Fraction
-                  sample_rate   Hz; None for no sound codec         of `PICTURE_CODECS`; None: what is usual
-                  for the extension quality       low, medium, high, lossless, or a number: the codec's own
-                  (x264: crf) metadata      {name: text} for the file's header
+    path          .mp4 .mov .mkv .webm; .wav for sound alone; `%05d.png` for pictures 0, 1, 2 … with a .wav beside
+    size          (width, height) in pixels
+    fps           frames per second, a Fraction
+    sample_rate   Hz; None for no sound
+    codec         of `PICTURE_CODECS`; None: what is usual for the extension
+    quality       low, medium, high, lossless, or a number: the codec's own (x264: crf)
+    metadata      {name: text} for the file's header
     """
     path = Path(path)
     extension = path.suffix.lower()
     if extension not in EXTENSIONS:
-        what = "file name with the extension" if extension else "film without an extension; the name"
-        raise unknown(path, what, extension or path.name, EXTENSIONS, MediaError)
+        said = f"nothing is written into `{extension}` files" if extension else "the name has no extension"
+        raise MediaError(f"{path}: {said}. {nearest(extension, EXTENSIONS)}")
     if str(quality) not in QUALITIES and not str(quality).isdecimal():
         raise unknown(path, "quality", quality, QUALITIES, MediaError)
     fps = Fraction(fps).limit_denominator(1_000_000)

@@ -60,7 +60,7 @@ def two_stroke_cycle(components, state, clock=None, held=None, hops="settled", m
                  neuron awake and is a hop
     """
     before = {**state.outputs, **(held or {})}
-    matrix = before["self"]["matrix"] if matrix is None else matrix
+    matrix = rows_of(before.get("self", {}).get("matrix", {}) if matrix is None else matrix)
     neurons = awake_neurons(components, matrix)
     immediate = immediate_hops(neurons, matrix) if hops == "settled" else set()
     now, kept = {}, {}
@@ -72,6 +72,15 @@ def two_stroke_cycle(components, state, clock=None, held=None, hops="settled", m
     return State(now, kept)
 
 
+def rows_of(matrix):
+    """{to: {input: row}} of a tree; what is no row counts as zero, for a machine may write anything into itself."""
+    return {
+        to: {port: row for port, row in rows.items() if isinstance(row, dict)}
+        for to, rows in matrix.items()
+        if isinstance(rows, dict)
+    }
+
+
 def awake_neurons(components, matrix):
     """{neuron: {activation: (coefficient, `Component`)}} of every neuron that has a row and steps here.
 
@@ -80,7 +89,8 @@ def awake_neurons(components, matrix):
     """
     neurons = {}
     for name, rows in matrix.items():
-        mixture = rows.get("activation", {}).get("library") or {name.partition(":")[0]: 1.0}
+        mixture = rows.get("activation", {}).get("library")
+        mixture = mixture if isinstance(mixture, dict) else {name.partition(":")[0]: 1.0}
         neuron = {one: (number_at(mixture[one]), components(name, one)) for one in sorted(mixture)}
         neuron = {one: found for one, found in neuron.items() if found[1] is not None}
         if neuron:

@@ -341,7 +341,9 @@ def checked_setting(declared, value, where="edit"):
         check_labels(value, where)
         return clean(value)
     if kind == "size":
-        sides = value.split("x") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value] * 2
+        sides = (
+            value.split("x") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value] * 2
+        )
         found = [int(float(side)) for side in sides if re.fullmatch(r"[1-9]\d{0,4}(\.0)?", str(side))]
         if len(found) == len(sides) == 2 and max(found) <= LARGEST_SIDE:
             return found

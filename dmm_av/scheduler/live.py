@@ -4,7 +4,9 @@ The VM renders ahead into a ring and never waits for Python longer than the ring
 is counted. Frames are handed to a stage client, which never blocks.
 """
 
+import contextlib
 import gc
+import os
 import queue
 import sys
 import threading
@@ -17,9 +19,13 @@ from dmm_av.scheduler.machine import Machine
 from dmm_av.scheduler.performance import Performance
 
 IDLE_S = 0.000_5
+BEGIN_S = 120.0  # what compiling the loops may take where the cache is empty
 AHEAD_BLOCKS = 6  # of sound in the ring: what a slow tick may take before the VM goes on without it
 NEEDED_BLOCKS = 2  # below which it goes on
 SWITCH_S = 0.000_5  # how long another thread of this process may keep the interpreter from the ticks
+FADE_S = 0.06  # what is in the ring, and 10 ms of fading
+GIVE_UP_S = 1.0  # how long a device that went silent may take to close
+NICENESS = -10  # of the ticks, where the system grants it: after the threads that make sound, before all others
 
 
 class Live:
@@ -40,10 +46,13 @@ class Live:
         self.late_ticks = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="machine", daemon=True)
-        self._drawn_version = None
+        self._sent_version = None
+        self._ready_version = 0
+        self._sent_plans = {}  # version -> plan, from the one that is drawn on
         self._wanted = queue.SimpleQueue()
-        self._builder = threading.Thread(target=self._build, name="builder", daemon=True)
-        self.machine.prepare = lambda activations, done: self._wanted.put((activations, done))
+        self._builder = threading.Thread(target=self._work, name="builder", daemon=True)
+        self.machine.prepare = lambda activations, done: self._wanted.put(lambda: self._build(activations, done))
+        self.machine.plan_aside(self._wanted.put)
 
     def start(self):
         """Starts sound and ticks."""
@@ -55,16 +64,30 @@ class Live:
         self._builder.start()
         block = self.vm.block
         self.vm.start(self.output.ring.base, AHEAD_BLOCKS * block, NEEDED_BLOCKS * block)
-        self.vm.wait(AHEAD_BLOCKS)  # the device begins on a full ring
+        self.vm.wait(AHEAD_BLOCKS, BEGIN_S)  # the device begins on a full ring
         self.output.start()
 
     def stop(self):
-        """Ends ticks, then sound."""
+        """Fades out, then ends ticks and sound."""
+        self.vm.panic()
+        time.sleep(FADE_S)
         self._stop.set()
         self._thread.join(timeout=2.0)
         self._wanted.put(None)
         self.vm.stop()
         self.output.stop()
+
+    def play_to(self, output):
+        """Goes on with another output on the same ring; the former one is given up, however long that takes."""
+        former, self.output = self.output, output
+        leaving = threading.Thread(target=former.close, name="former output", daemon=True)
+        leaving.start()
+        leaving.join(GIVE_UP_S)
+        output.start()
+
+    def drawing_is_ready(self, version):
+        """The stage draws that version from now on, so frames are laid out by it."""
+        self._ready_version = version
 
     def count_late_ticks(self):
         """How many ticks the VM rendered before Python had finished its part, since the start."""
@@ -81,23 +104,35 @@ class Live:
             for activation in self.machine.unprepared(request.group) if request.group else ():
                 compile_activation(activation)
 
-    def _build(self):
-        """Compiles what edits need, off the tick path; a piece that does not build is named, its edit goes on."""
-        while (wanted := self._wanted.get()) is not None:
-            activations, done = wanted
+    def _work(self):
+        """Does what must not take the time of a tick, piece by piece."""
+        while (work := self._wanted.get()) is not None:
+            try:
+                work()
+            except Exception as error:  # whatever went wrong, the next piece is built
+                self.machine.notice("builder", f"{type(error).__name__}: {error}")
+
+    def _build(self, activations, done):
+        """Compiles what an edit needs; a piece that does not build is named, its edit goes on."""
+        try:
             for activation in activations:
                 try:
                     compile_activation(activation)
                 except DmmError as error:
                     self.machine.notice(activation.name, str(error))
+        finally:
             done()
 
     def _run(self):
+        if sys.platform == "linux":  # elsewhere a thread has no priority of its own under this name
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         machine, vm = self.machine, self.vm
         while not self._stop.is_set():
             if vm.tick < machine.k:
                 time.sleep(IDLE_S)
                 continue
+            machine.is_exact = bool(self.events) and self.events[0][0] <= machine.k
             while self.events and self.events[0][0] <= machine.k:
                 _, request = self.events.popleft()
                 self.performance.request(request.group, request.commands, request.data)
@@ -106,8 +141,14 @@ class Live:
             machine.tick()
 
     def _show(self):
-        drawing = self.machine.drawing
-        if drawing.version != self._drawn_version:
-            self._drawn_version = drawing.version
-            self.stage.send_drawing(drawing)
-        self.stage.send_frame(self.machine.frame())
+        """Sends the frame of the present state, laid out by the drawing that the stage has ready."""
+        plan = self.machine.plan
+        newest, ready = plan.drawing.version, self._ready_version
+        if newest != self._sent_version:
+            self._sent_version = newest
+            self.stage.send_drawing(plan.drawing)
+        self._sent_plans[newest] = plan
+        if ready in self._sent_plans:
+            self._sent_plans = {version: kept for version, kept in self._sent_plans.items() if version >= ready}
+        version, drawn = next(iter(self._sent_plans.items()))
+        self.stage.send_frame(self.machine.frame(drawn), version)

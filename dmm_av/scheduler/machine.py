@@ -16,12 +16,13 @@ from dmm_av.engine.drawing import FrameValues
 from dmm_av.engine.plan import build_plan, seed_of
 from dmm_av.engine.signal_plan import build_plan as build_signal_plan
 from dmm_av.engine.step_compiler import is_compiled
-from dmm_av.errors import DmmError
+from dmm_av.errors import DmmError, EditError
 from dmm_av.network import edits as verb
 from dmm_av.network.network import AUTHORS, Network
 from dmm_av.network.patch import patch_group
 from dmm_av.network.reference import activation_prefix, parse_reference
 from dmm_av.network.self_neuron import SelfNeuron
+from dmm_av.scheduler.rehearsal import KEEP, SWAP, Rehearsals
 from dmm_av.streams.kinds import Kind
 from dmm_av.streams.linear import array_of_tree
 from dmm_av.streams.vvalue import leaves, linear_combination, number_at, scaled, total
@@ -38,6 +39,11 @@ class Notice:
     where: str
     sentence: str
     is_error: bool = True
+
+    @property
+    def text(self):
+        """The sentence with where it comes from."""
+        return self.sentence if self.sentence.startswith(f"{self.where}:") else f"{self.where}: {self.sentence}"
 
 
 @dataclass
@@ -89,6 +95,8 @@ class Machine:
         self._last_beat = 0.0
         self.changed = None  # a listener: called with {entry: (before, after)} after each tick that changed W
         self.prepare = None  # a driver may set it: prepare(activations, done) builds pieces off the tick path
+        self.is_exact = False  # a driver may set it: in this tick no edit waits for what it needs
+        self._rehearsals = None
         self.self_neuron.begin(patch_group(patch))
         self.self_neuron.network.matrix.freeze()
         self.outputs["self"] = {"matrix": self.network.matrix.tree}
@@ -121,6 +129,10 @@ class Machine:
         with self._ticking:
             return question()
 
+    def plan_aside(self, aside):
+        """Has plans of large networks made off the tick path: `aside(work)` does work in another thread."""
+        self._rehearsals = Rehearsals(aside, self._names_of)
+
     def panic(self, on):
         """Silence, or back."""
         self.vm.panic(on)
@@ -149,12 +161,33 @@ class Machine:
         self._numbers = numbers if len(numbers) == len(exports) else np.zeros(len(exports))
 
     def check_reference(self, reference):
-        """Errors: a sentence for names that nothing answers to."""
-        self.network.source(reference, "watch")
+        """Errors: a sentence for names that nothing answers to, and for pictures."""
+        name, *path = source = self.network.source(reference, "watch")
+        if not self.network.is_active(name):
+            raise self.network.no_neuron("watch", name)
+        if path:
+            kinds = {self.network.kind_of_source((name, "", *source))}
+        else:
+            kinds = {port.kind for one in self.network.activations(name) for port in one.outputs.values()}
+        known = self.network.activations(name)
+        if known and not any(one.outputs or one.variadic_outputs for one in known):
+            raise EditError(f"watch: nothing flows out of `{name}`. Watch what flows in.")
+        if kinds and kinds <= {Kind.IMAGE, Kind.MATRIX}:
+            raise EditError(
+                f"watch: `{reference}` is a stream of kind {kinds.pop()}, which has no value to print. "
+                "Watch a `level.image` of it."
+            )
 
     def value(self, reference):
-        """The stream at a reference in the present state: a number, a tree, or None where there is none."""
-        return self._stream(self.network.source(reference, "watch"))
+        """The stream at a reference in the present state: a number, a tree, or None where there is none now.
+
+        Of a sound it is the last sample of the block that ended with this state.
+        """
+        try:
+            source = self.network.source(reference, "watch")
+        except DmmError:
+            return None
+        return self._stream(source)
 
     def streams_of(self, name):
         """[(port, number)] of every number that flows out of a neuron now; trees give their leaves."""
@@ -173,17 +206,38 @@ class Machine:
     def _stream(self, source):
         name, *path = source
         if not path:
-            return self.outputs.get(name, dict(self.streams_of(name)))
+            return self._whole(name)
         output, *branches = path
-        index = self.plan.exports.get((name, "/".join((output, *branches))))
+        index = self.plan.exports.get((name, "/".join(path)))
         if index is not None:
             return float(self._numbers[index])
         found = self.outputs.get(name, {}).get(output)
         if found is None:
-            return None
+            return self._tree_of_numbers(name, path) or self._last_sample(name, "/".join(path))
         for branch in branches:
             found = found.get(branch, 0.0) if isinstance(found, dict) else 0.0
         return found
+
+    def _whole(self, name):
+        """{output: stream} of a neuron."""
+        if name in self.outputs:
+            return self.outputs[name]
+        outputs = dict.fromkeys(port for one in self.network.activations(name) for port in one.outputs)
+        streams = {port: self._stream((name, port)) for port in outputs}
+        return {port: stream for port, stream in streams.items() if stream is not None}
+
+    def _tree_of_numbers(self, name, path):
+        """The numbers that the signal side gives below a path (`ear.spectrum`), as a tree."""
+        above = "/".join(path) + "/"
+        return {
+            output.removeprefix(above): float(self._numbers[index])
+            for (owner, output), index in self.plan.exports.items()
+            if owner == name and output.startswith(above)
+        }
+
+    def _last_sample(self, name, output):
+        found = self.vm.last_sample(name, output)
+        return self.vm.last_sample(f"{name}|{output}", "out") if found is None else found
 
     # --- one tick ------------------------------------------------------------------------------------
 
@@ -242,12 +296,14 @@ class Machine:
                 self._must_replan = True
             else:
                 self._sort_in(content, groups)
+        if self._preparing:
+            groups += self._prepared()
+        if self._rehearsals is not None and not self.is_exact:
+            groups = self._rehearsals.pass_on(groups, self.network, self.patch, self.plan, self.k, self._next_version)
         if self._waiting:
             due = [waiting for waiting in self._waiting if self._last_beat >= waiting.due_beat]
             self._waiting = [waiting for waiting in self._waiting if waiting not in due]
             groups += [replace(waiting.group, at=None) for waiting in due]
-        if self._preparing:
-            groups += self._prepared()
         return groups
 
     def _sort_in(self, group, groups):
@@ -257,7 +313,7 @@ class Machine:
             except DmmError as error:
                 self._reply(group, str(error))
             return
-        missing = self.unprepared(group) if self.prepare else []
+        missing = self.unprepared(group) if self.prepare and not self.is_exact else []
         if missing or self._names_of(group) & {n for _, names, _ in self._preparing for n in names}:
             ready = threading.Event()
             if missing:
@@ -466,13 +522,14 @@ class Machine:
         for name in {entry[0] for entry in changes.entries} | changes.settings:
             for key in [key for key in self._failed if key[0] == name]:
                 del self._failed[key]
-        if changes.structure or self._must_replan:
-            self._must_replan = False
-            for name in changes.removed:
-                if not self.network.is_active(name):
-                    self._drop_state(name)
-            self._new_plan(tick)
-            return
+        for name, step in changes.removed.items():
+            if not self.network.is_active(name):
+                self._drop_state(name, step)
+        for trees, _ in changes.returned.values():
+            self._tree_states.update(trees)
+        verdict, plans = self._verdict(changes)
+        if verdict == SWAP:
+            self._new_plan(tick, plans, {name: signal for name, (_, signal) in changes.returned.items()})
         plan, weights = self.plan, self.network.matrix.weights
         for entry in changes.entries:
             weight = weights.get(entry, 0.0)
@@ -485,16 +542,36 @@ class Machine:
             if slot is not None:
                 plan.values[slot] = weight
 
-    def _drop_state(self, name):
-        for key in [key for key in self._tree_states if key[0] == name]:
-            del self._tree_states[key]
+    def _verdict(self, changes):
+        changed, self._must_replan = changes.structure or self._must_replan, False
+        if self._rehearsals is None:
+            return (SWAP if changed else KEEP), None
+        return self._rehearsals.verdict(self.network, self.plan, self.k, changed, bool(changes.answers))
 
-    def _new_plan(self, tick):
+    def _next_version(self):
         self._version += 1
+        return self._version
+
+    def _drop_state(self, name, step):
+        """Forgets the state of a neuron that went; the undo step that took it (if a hand did) keeps it."""
+        trees = {key: self._tree_states.pop(key) for key in [key for key in self._tree_states if key[0] == name]}
+        if step is not None:
+            step.states[name] = (trees, self.vm.state({name}).get(name, {}))
+
+    def _new_plan(self, tick, plans=None, states=None):
+        """From `tick` on the network runs by a new plan.
+
+        plans    (plan, signal plan) that were made aside
+        states   {name: {activation: snapshot}} of signal neurons that return with the state they had
+        """
         running = self.plan
         former = running.sentences if running is not None else []
-        plan = build_plan(self.network, self.patch, self._version)
-        signal_plan = build_signal_plan(plan.graph, running.graph if running is not None else None)
+        if plans is None:
+            plan = build_plan(self.network, self.patch, self._next_version())
+            plans = plan, build_signal_plan(plan.graph, running.graph if running is not None else None)
+        plan, signal_plan = plans
+        if running is not None and replace(plan.drawing, version=running.drawing.version) == running.drawing:
+            plan.drawing, plan.vector = running.drawing, running.vector  # the pictures need not know
         self._former_exports = running.exports if running is not None else {}
         self._swapped_at = tick
         self.plan = plan
@@ -509,13 +586,15 @@ class Machine:
                 self._number_sources.setdefault(name, []).append((port, branch or None, index))
         kept = getattr(self, "_picture_numbers", {})
         self._picture_numbers = {name: kept.get(name, {}) for name in plan.drawing.readbacks}
-        self._picture_exports = np.array(
-            [exports.get((n[0], "/".join(n[1:])), -1) for n in plan.numbers], np.int64
-        ).reshape(-1)
-        self._picture_vector = np.zeros(len(plan.numbers), np.float64)
+        self._picture_exports = self._exports_of(plan)
         self._matrix_sent = {}
         self._external_values = None
-        self.vm.post_swap(tick, signal_plan)
+        self.vm.post_swap(tick, signal_plan, states)
+
+    def _exports_of(self, plan):
+        """Where the numbers that a plan's pictures read stand among those of the signal side; -1: elsewhere."""
+        exports = self.plan.exports
+        return np.array([exports.get((n[0], "/".join(n[1:])), -1) for n in plan.numbers], np.int64).reshape(-1)
 
     def _post_externals(self, tick):
         externals = self.plan.externals
@@ -570,14 +649,21 @@ class Machine:
         """Whether the present state is that of a picture."""
         return self.k % self.ticks_per_frame == 0
 
-    def frame(self):
-        """`FrameValues` of the picture of the present state (k = n·tick/frame)."""
+    def frame(self, plan=None):
+        """`FrameValues` of the picture of the present state (k = n·tick/frame).
+
+        plan   a former one whose drawing is still being drawn; None: the present one
+        """
         self.refresh()
         numbers = self._numbers
-        plan, vector = self.plan, self._picture_vector
-        taken = self._picture_exports
+        if plan is None or plan is self.plan:
+            plan, taken = self.plan, self._picture_exports
+        else:
+            taken = self._exports_of(plan)
+            plan.take_weights(self.network.matrix.weights)
+        vector = plan.vector
         for index, source in enumerate(plan.numbers):
-            if taken[index] < 0:
+            if taken[index] < 0 and source[0] in self.outputs:  # what is gone stays as it was last
                 vector[index] = self._number(source)
         if len(vector):
             known = taken >= 0
@@ -586,7 +672,7 @@ class Machine:
         plan.rows.into(vector, values[: len(plan.rows.starts)])
 
         def transport(output):
-            index = plan.exports.get(("transport", output))
+            index = self.plan.exports.get(("transport", output))
             return float(numbers[index]) if index is not None else 0.0
 
         return FrameValues(

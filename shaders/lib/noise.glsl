@@ -1,8 +1,10 @@
 // Noise on a plane whose every point boils in its own time. Values in [-1, 1], mean 0.
 // Simplex noise with turning gradients, after K. Perlin and F. Neyret, "Flow Noise", 2001; written for this project.
 
-vec3 scrambled(vec3 x) {
-    return mod((34.0 * x + 10.0) * x, 289.0);
+// Throws dice: 0 to 288 in a disorder that repeats after 289.
+vec3 dice(vec3 x) {
+    x = (34.0 * x + 10.0) * x;
+    return x - 289.0 * floor((x + 0.5) * (1.0 / 289.0));          // x is whole: half a step keeps off the edge
 }
 
 // A parabola through the zeros and tops of a sine; a gradient may be a little longer here and shorter there.
@@ -23,12 +25,12 @@ float flow_noise(vec2 p, float moment, float seed) {
     vec2 third  = first - 1.0 + 2.0 * UNSKEW;
 
     vec2 region = mod(seed * vec2(101.0, 57.0), 289.0) + cell;     // every seed looks at another part
-    vec3 column = mod(region.x + vec3(0.0, step.x, 1.0), 289.0);
-    vec3 row    = mod(region.y + vec3(0.0, step.y, 1.0), 289.0);
-    vec3 dice   = scrambled(mod(scrambled(column) + row, 289.0));
-    // turns per unit of time, in 64ths; scrambled once more, or gradients would line up at some moments
-    vec3 pace   = floor(scrambled(dice) * (64.0 / 289.0)) / 64.0 + 0.5;
-    vec3 turn   = fract(dice * 0.61803) + moment * pace;
+    vec3 column = region.x + vec3(0.0, step.x, 1.0);
+    vec3 row    = region.y + vec3(0.0, step.y, 1.0);
+    vec3 thrown = dice(dice(column) + row);
+    // turns per unit of time, in 64ths; not in step with the angles, or all would line up at some moments
+    vec3 pace   = fract((17.0 * thrown + 5.0) * thrown * (1.0 / 64.0)) + 0.5;
+    vec3 turn   = thrown * 0.61803 + moment * pace;
     vec3 across = nearly_sine(turn + 0.25), up = nearly_sine(turn);
 
     vec3 near = max(0.5 - vec3(dot(first, first), dot(second, second), dot(third, third)), 0.0);
