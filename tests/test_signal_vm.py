@@ -501,6 +501,70 @@ def test_a_key_that_returns_while_it_fades_comes_back_to_its_value():
     assert heard(vm, "a", 3)[0, -BLOCK:] == pytest.approx(2.0)
 
 
+def random_voices(rng):
+    """Some of twenty sines, some of them through a filter, into the speakers."""
+    neurons, mix = {}, {}
+    for k in rng.permutation(20)[: rng.integers(1, 12)]:
+        neurons[f"a{k:02}"] = ("sine~", {"frequency": 60.0 + 20.0 * k})
+        name = f"a{k:02}"
+        if rng.random() < 0.5:
+            neurons[f"f{k:02}"] = ("onepole~", {"input": {name: 1.0}, "cutoff": 500.0})
+            name = f"f{k:02}"
+        mix[name] = 0.03
+    neurons["speakers"] = ("speakers", {"both": mix})
+    return graph_of(neurons)
+
+
+def test_neurons_that_come_and_go_never_click():
+    rng = np.random.default_rng(5)
+    running = random_voices(rng)
+    vm = vm_of(running)
+    sound = [run(vm, 24)]
+    for _ in range(80):
+        following = random_voices(rng)
+        vm.post_swap(vm.tick, build_plan(following, running))
+        running = following
+        sound.append(run(vm, int(rng.integers(1, 4))))
+    sound = np.concatenate(sound)[2400:, 0]
+    assert np.abs(np.diff(sound)).max() < 12 * 0.03 * (2 * np.pi * 440 / RATE + 1 / BLOCK)
+    bends = np.abs(np.diff(sound, 2))  # a click is a jump: twice differenced it is as high as the jump itself
+    assert bends.max() < 0.01
+
+
+def test_what_left_is_forgotten_so_memory_stays_flat():
+    rng = np.random.default_rng(6)
+    running = random_voices(rng)
+    vm = vm_of(running)
+    for _ in range(600):
+        following = random_voices(rng)
+        vm.post_swap(vm.tick, build_plan(following, running))
+        running = following
+        run(vm, 1)
+    assert len(vm._kept) <= 40
+    assert vm._weights.used <= 150
+    assert len(vm._plans) <= 2 * 256 + 10
+
+
+def test_plans_that_arrive_late_are_taken_over_while_the_sound_runs():
+    rng = np.random.default_rng(7)
+    running = random_voices(rng)
+    vm, ring = vm_of(running), ReadableRing(8192)
+    vm.publish(0)
+    vm.start(ring.base, fill=1000, slack=900)
+    try:
+        for turn in range(150):
+            following = random_voices(rng)
+            vm.post_swap(2 * turn, build_plan(following, running))  # ticks long past, on a fast device
+            vm.publish(2 * turn)
+            running = following
+            assert np.isfinite(drained(ring, 500)).all()
+    finally:
+        vm.stop()
+    assert vm.lags()
+    vm.publish(1 << 40)
+    assert np.isfinite(vm.run(5)).all()
+
+
 def test_a_weight_that_is_not_finite_counts_as_zero():
     vm = vm_of(constant_sound())
     vm.post_weight(1, vm.key_index(("a", "a", "one")), float("inf"))

@@ -207,7 +207,7 @@ class _Rendering:
         """One line: what there is now."""
         seconds = self.ticks / self.patch.rates.tick
         pictures = f", {self.frames} pictures of {self.patch.size[0]}x{self.patch.size[1]}" if self.has_pictures else ""
-        mistakes = f"; {self.mistakes} thing(s) went wrong, see above" if self.mistakes else ""
+        mistakes = f"; {self.mistakes} mistake{'s' * (self.mistakes > 1)}, see above" if self.mistakes else ""
         return f"{self.output}: {seconds:g} s{pictures}{mistakes}"
 
 

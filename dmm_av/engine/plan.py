@@ -315,8 +315,10 @@ class _Planner:
                     elif kind in NUMBER_SOURCES:
                         row_terms[entry] = (len(sums), len(row))
                         row.append((numbers.setdefault(entry[2:], len(numbers)), weight))
-                pending.append((name, port, len(sums), terms))
-                sums.append(row)
+                is_bare = not row and declared.kind in PICTURE_KINDS  # no number is wired here: nothing to add
+                pending.append((name, port, -1 if is_bare else len(sums), terms))
+                if not is_bare:
+                    sums.append(row)
             if name != "screen" and name not in self.plain:
                 coefficient_rows += [(name, a) for a in components]
         slot = len(sums)
@@ -335,7 +337,7 @@ class _Planner:
         flat = RowSums(sums)
         row_terms = {entry: int(flat.starts[row]) + position for entry, (row, position) in row_terms.items()}
         passes = tuple(self._pass(name, built.get(name, []), slots) for name in order)
-        (screen,) = built.get("screen", [Row("image", 0)])
+        (screen,) = built["screen"]
         readbacks = tuple(
             name
             for name in order

@@ -1022,8 +1022,10 @@ def run_live(vm, ring_base, block, row_bytes, rate):
         written = ring[WRITTEN]
         held = written - load_acquire(ring_base + 8 * READ)
         fill = load_acquire(vm + 8 * FILL)
-        if held + block > fill or held + block > ring[SIZE]:
-            sleep_microseconds(200 if held - fill < block else 1000)
+        surplus = held + block - min(fill, ring[SIZE])
+        if surplus > 0:
+            # half the time until there is room: the device takes frames in bursts, not evenly
+            sleep_microseconds(min(50 + int(surplus * 5e5 / rate), 2000))
             continue
         published = load_acquire(vm + 8 * PUBLISHED)
         if published < v[TICK]:
