@@ -535,7 +535,7 @@ def test_what_left_is_forgotten_so_memory_stays_flat():
     rng = np.random.default_rng(6)
     running = random_voices(rng)
     vm = vm_of(running)
-    for _ in range(600):
+    for _ in range(300):
         following = random_voices(rng)
         vm.post_swap(vm.tick, build_plan(following, running))
         running = following

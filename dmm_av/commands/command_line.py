@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.core import TyperOption
 
-from dmm_av.commands import bench, check, doctor, edit, listing, play, render, trace, warm
+from dmm_av.commands import bench, check, doctor, edit, lineage, listing, play, render, trace, warm
 from dmm_av.errors import DmmError, nearest
 
 PROGRAM = "app.py"
@@ -30,6 +30,7 @@ for name, command in (
     ("list", listing.list_),
     ("doctor", doctor.doctor),
     ("bench", bench.bench),
+    ("lineage", lineage.lineage),
     ("warm", warm.warm),
 ):
     context = {"ignore_unknown_options": True} if name in ("edit", "bench") else {}

@@ -3,6 +3,9 @@
 import hashlib
 import json
 import re
+import signal
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 from dmm_av.errors import PatchError, nearest
@@ -164,11 +167,17 @@ def own_version():
     return project["version"]
 
 
-def end_like_interrupt():
-    """Lets the system's polite request to end leave as Ctrl-C does: nothing unfinished stays behind."""
-    import signal
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+@contextmanager
+def ending_like_interrupt():
+    """Within it the system's polite request to end leaves as Ctrl-C does: nothing unfinished stays behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def print_notices(machine, stream, seen=None):

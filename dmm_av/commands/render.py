@@ -39,7 +39,6 @@ def render(
 
     from dmm_av.commands import opening
 
-    opening.end_like_interrupt()
     activations = opening.open_library(library)
     opened, path = opening.open_patch(patch, activations)
     opened = replace(
@@ -57,7 +56,8 @@ def render(
         events,
     )
     rendering.describe(library, codec, quality)
-    rendering.run(codec, quality, overwrite)
+    with opening.ending_like_interrupt():
+        rendering.run(codec, quality, overwrite)
     rendering.write_sidecar()
     print(rendering.summary())
     return 1 if rendering.mistakes else 0

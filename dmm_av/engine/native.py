@@ -144,7 +144,7 @@ def host_nanoseconds(typing_context):
 
 
 _ROUND_ROBIN = 0x40000002  # SCHED_RR, not inherited by what the thread starts
-_ROUND_ROBIN_PRIORITY = 5  # below sound servers
+_ROUND_ROBIN_PRIORITY = 6  # of sound servers; what plays into them comes after them
 _NICENESS = -11  # what sound servers give themselves
 
 
@@ -152,9 +152,11 @@ _NICENESS = -11  # what sound servers give themselves
 def prefer_this_thread(typing_context, realtime):
     """Asks for the calling thread to be woken before others; returns 1 where that was granted, else 0.
 
-    realtime   1: before all ordinary threads, for one that only copies; 0: before most, for one that computes
+    realtime   1: before all ordinary threads, for one that only copies sound; 2: after such, for one that makes it;
+               0: before most of the same session, for one that computes
 
-    Linux only: elsewhere the system itself prefers the threads that play sound.
+    Linux only: elsewhere the system itself prefers the threads that play sound. There a niceness (0) counts within
+    one session only, so it is no promise.
     """
 
     def code(context, builder, signature, arguments):
@@ -163,7 +165,9 @@ def prefer_this_thread(typing_context, realtime):
         int32 = ir.IntType(32)
         answer = cgutils.alloca_once_value(builder, int32(-1))
         with builder.if_then(builder.icmp_signed("!=", arguments[0], _INT64(0))):
-            parameter = cgutils.alloca_once_value(builder, int32(_ROUND_ROBIN_PRIORITY))
+            priority = builder.sub(int32(_ROUND_ROBIN_PRIORITY), builder.trunc(arguments[0], int32))
+            parameter = cgutils.alloca_once(builder, int32)
+            builder.store(priority, parameter)
             kind = ir.FunctionType(int32, [int32, int32, int32.as_pointer()])
             function = cgutils.get_or_insert_function(builder.module, kind, _SCHEDULER)
             builder.store(builder.call(function, [int32(0), int32(_ROUND_ROBIN), parameter]), answer)

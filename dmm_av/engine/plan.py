@@ -296,7 +296,7 @@ class _Planner:
         network = self.network
         order, previous = self.pictures(version)
         numbers, sums, slots = {}, [], {}
-        row_terms, weight_slots, tree_passes = {}, {}, {}
+        row_terms, weight_slots, tree_passes, handed = {}, {}, {}, {}
         pending = []  # (name, port) -> Row built once slots are known
         coefficient_rows = []
         for name in [*order, "screen"]:
@@ -310,8 +310,8 @@ class _Planner:
                 row, terms = [], []
                 for entry, weight in self.terms_of(name, port):
                     kind = self.source_kind(entry)
-                    if kind in PICTURE_KINDS and self.sides.get(entry[2]) == "picture":
-                        terms.append((entry, weight, str(kind)))
+                    if kind in PICTURE_KINDS:
+                        terms.append((entry, self._place_of_picture(entry, handed), str(kind)))
                     elif kind in NUMBER_SOURCES:
                         row_terms[entry] = (len(sums), len(row))
                         row.append((numbers.setdefault(entry[2:], len(numbers)), weight))
@@ -325,9 +325,9 @@ class _Planner:
         built = {}
         for name, port, constant, terms in pending:
             row = []
-            for entry, _weight, kind in terms:
+            for entry, (source, output), kind in terms:
                 weight_slots[entry] = slot
-                row.append(Term(entry[2], entry[3], kind, slot, previous.get(entry, False)))
+                row.append(Term(source, output, kind, slot, previous.get(entry, False)))
                 slot += 1
             built.setdefault(name, []).append(Row(port, constant, tuple(row)))
         for name, activation in coefficient_rows:
@@ -336,7 +336,9 @@ class _Planner:
             slot += 1
         flat = RowSums(sums)
         row_terms = {entry: int(flat.starts[row]) + position for entry, (row, position) in row_terms.items()}
-        passes = tuple(self._pass(name, built.get(name, []), slots) for name in order)
+        passes = tuple(Pass(name, (Component("matrix_of"),), (), (), 0, "matrix") for name in handed)
+        passes += tuple(self._pass(name, built.get(name, []), slots) for name in order)
+        tree_passes.update(handed)
         (screen,) = built["screen"]
         readbacks = tuple(
             name
@@ -353,6 +355,14 @@ class _Planner:
             readbacks,
         )
         return drawing, numbers, flat, row_terms, weight_slots, tree_passes, slot
+
+    def _place_of_picture(self, entry, handed):
+        """(pass, output) that gives a picture or matrix; what a tree neuron makes is handed over in a pass."""
+        if self.sides.get(entry[2]) != "tree":
+            return entry[2], entry[3]
+        name = f"{entry[2]}|{entry[3]}"
+        handed[name] = (entry[2], entry[3])
+        return name, "out"
 
     def _pass(self, name, rows, slots):
         activations = self.activations[name]

@@ -7,7 +7,7 @@ outputs are pairs, so that a block of sound can run linearly from the one to the
 Nothing here raises, allocates or waits, but for the live loop, which sleeps while the ring is full.
 """
 
-from numba import njit
+from numba import cfunc, njit, types
 
 from dmm_av.engine.native import (
     float32_pointer,
@@ -23,6 +23,7 @@ from dmm_av.engine.ring import READ, RING, SIZE, WRITTEN
 from dmm_av.engine.speakers import render_stage
 from dmm_av.engine.step_code import (
     call_loops,
+    call_tick,
     flush_tiny_numbers,
     lanes_to_rows,
     load_sum,
@@ -69,9 +70,12 @@ HISTORY = 57  # address of (tick, plan id) of the last states
 STAGE_ROWS = 58  # address of three rows of a block: left, right, both
 LIVE = 59  # 1 while the live loop runs
 BUSY = 60  # ns spent in rendering
+RENDER = 63  # address of `compiled_tick`
+ROW_DISTANCE = 64  # bytes between the stage's rows
+BLOCK_FRAMES = 65
 SWAP_TICK = 62  # tick of the last swap
 STILL_PLAN = 61  # the plan whose weights have not moved for a block: what they add up to is known
-VM_WORDS = 64
+VM_WORDS = 72
 
 EVENT_ROOM = 4096  # events kept; each (tick, neuron id)
 LAG_ROOM = 4096
@@ -978,6 +982,24 @@ def render_tick(vm, upto):
     store_release(vm + 8 * TICK, tick + 1)
 
 
+def _whole_tick(vm, upto):
+    v = int64_pointer(vm)
+    render_tick(vm, upto)
+    render_stage(v[STAGE], v[STAGE_ROWS], v[ROW_DISTANCE], v[BLOCK_FRAMES])
+
+
+_compiled_tick = []
+
+
+def compiled_tick():
+    """The address of a tick with all that it calls; compiled, or loaded, when it is first wanted."""
+    if not _compiled_tick:
+        _compiled_tick.append(
+            cfunc(types.void(types.int64, types.int64), cache=True, error_model="numpy")(_whole_tick)
+        )
+    return _compiled_tick[0].address
+
+
 @njit(**_O)
 def run_ticks(vm, ticks, out, force, block, row_bytes):
     """Offline: renders ticks while they are published; returns how many.
@@ -992,8 +1014,7 @@ def run_ticks(vm, ticks, out, force, block, row_bytes):
         published = load_acquire(vm + 8 * PUBLISHED)
         if published < v[TICK] and force == 0:
             break
-        render_tick(vm, min(v[TICK], published))
-        render_stage(v[STAGE], v[STAGE_ROWS], row_bytes, block)
+        call_tick(v[RENDER], vm, min(v[TICK], published))
         samples = float64_pointer(v[STAGE_ROWS])
         right = float64_pointer(v[STAGE_ROWS] + row_bytes)
         frames = float32_pointer(out + 8 * block * done)
@@ -1017,7 +1038,7 @@ def run_live(vm, ring_base, block, row_bytes, rate):
     load = float64_pointer(vm)
     block_ns = 1e9 * block / rate
     mode = flush_tiny_numbers()
-    prefer_this_thread(0)
+    prefer_this_thread(2)
     while load_acquire(vm + 8 * STOP) == 0:
         written = ring[WRITTEN]
         held = written - load_acquire(ring_base + 8 * READ)
@@ -1037,8 +1058,7 @@ def run_live(vm, ring_base, block, row_bytes, rate):
             lags[2 * place + 1] = published
             store_release(vm + 8 * LAG_COUNT, v[LAG_COUNT] + 1)
         begun = host_nanoseconds()
-        render_tick(vm, min(v[TICK], published))
-        render_stage(v[STAGE], v[STAGE_ROWS], row_bytes, block)
+        call_tick(v[RENDER], vm, min(v[TICK], published))
         left = float64_pointer(v[STAGE_ROWS])
         right = float64_pointer(v[STAGE_ROWS] + row_bytes)
         for t in range(block):

@@ -203,6 +203,9 @@ class SignalVM:
         words[loops.STAGE_ROWS] = self._stage_rows.ctypes.data + 64
         words[loops.LAGS] = self._lags.ctypes.data
         words[loops.HISTORY] = self._history.ctypes.data
+        words[loops.RENDER] = loops.compiled_tick()
+        words[loops.ROW_DISTANCE] = self._row_bytes
+        words[loops.BLOCK_FRAMES] = self.block
         words[loops.FILL] = 4 * self.block
         words[loops.SLACK] = 2 * self.block
         self.address = words.ctypes.data

@@ -191,6 +191,18 @@ def call_loops(typing_context, function, which, record, x, y, steps, lanes):
     return types.void(*[types.int64] * 7), code
 
 
+@intrinsic
+def call_tick(typing_context, function, vm, upto):
+    """Calls a compiled tick by its address: two loops use it, and it is compiled once."""
+
+    def code(context, builder, signature, arguments):
+        kind = ir.FunctionType(ir.VoidType(), [_INT64] * 2)
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 3), code
+
+
 # --- The processor's mode ---------------------------------------------------------------------------
 # Numbers near 1e-308 cost some processors a hundred times as much as others, and are not heard. While sound is
 # rendered they count as zero.

@@ -199,7 +199,7 @@ class Machine:
         for output, stream in self.outputs.get(name, {}).items():
             if isinstance(stream, dict):
                 found += [("/".join((output, *map(str, path))), number) for path, number in leaves(stream)]
-            else:
+            elif isinstance(stream, int | float):
                 found.append((output, float(stream)))
         return found
 
@@ -690,6 +690,12 @@ class Machine:
         found = {}
         tree = self.network.matrix.tree
         for name, port in self.plan.tree_passes.items():
+            if isinstance(port, tuple):  # a matrix that a tree neuron has made
+                matrix = self.outputs.get(port[0], {}).get(port[1])
+                if isinstance(matrix, np.ndarray) and self._matrix_sent.get(name) is not matrix:
+                    self._matrix_sent[name] = matrix
+                    found[name] = np.ascontiguousarray(matrix, np.float32)
+                continue
             row = tree.get(name, {}).get(port)
             stream = linear_combination(row, self._streams_for_trees()) if row else {}
             if self._matrix_sent.get(name) is not stream:
