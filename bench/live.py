@@ -21,6 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.rows import Row
+from dmm_av.activations.library import open_library
+from dmm_av.engine.signal_vm import SignalVM
+from dmm_av.network.edits import Group
+from dmm_av.network.notation import parse_line
+from dmm_av.network.patch import parse_patch
+from dmm_av.scheduler.lockstep import LockStep
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))  # the sound server and the client are those of the tests
@@ -128,7 +134,7 @@ def percentile(values, share):
 # --- Figures --------------------------------------------------------------------------------------------
 
 
-def dropouts(peers=True, seconds=60.0):
+def dropouts(_peers=True, seconds=None):
     """A thread of the machine's process holds the interpreter lock, a shader is recompiled every second."""
     seconds = seconds or 60.0
     with Workplace() as place, place.server.record() as recording:
@@ -149,7 +155,7 @@ def dropouts(peers=True, seconds=60.0):
     ]
 
 
-def latency(peers=True, seconds=None):
+def latency(_peers=True):
     """From the arrival of a packet to the sample from which it is heard, while pictures are drawn."""
     with Workplace() as place, place.player() as player:
         until_pictures(player)
@@ -167,7 +173,7 @@ def latency(peers=True, seconds=None):
     ]
 
 
-def save(peers=True, seconds=None, count=40):
+def save(_peers=True, count=40):
     """From the moment at which a saved patch is noticed to the sample and the picture that have its new weight."""
     with Workplace() as place, place.player() as player:
         until_pictures(player)
@@ -188,14 +194,12 @@ def save(peers=True, seconds=None, count=40):
     return [
         Row("save: watcher's event to sound, median", percentile(ticks, 50), "ticks"),
         Row("save: watcher's event to sound, 95th percentile", percentile(ticks, 95), "ticks"),
-        Row(
-            "save: watcher's event to picture, 95th percentile", percentile(frames, 95), "frames"
-        ),
+        Row("save: watcher's event to picture, 95th percentile", percentile(frames, 95), "frames"),
         Row("save: file written to watcher's event, median", percentile(noticed, 50), "ms"),
     ]
 
 
-def new(peers=True, seconds=None, count=60):
+def new(_peers=True, count=60):
     """From a packet with a new neuron to its sound."""
     with Workplace() as place, place.player() as player:
         until_pictures(player)
@@ -216,7 +220,7 @@ def new(peers=True, seconds=None, count=60):
     ]
 
 
-def start(peers=True, seconds=None, rounds=5):
+def start(_peers=True, rounds=5):
     """From the command to the first sound in the recording and the first picture."""
     sounds, pictures = [], []
     with Workplace() as place:
@@ -251,7 +255,7 @@ def _note_sound(recording, begin, found, deadline_s=60.0):
     found.append(time.perf_counter())
 
 
-def packets(peers=True, seconds=None, count=100_000):
+def packets(_peers=True, count=100_000):
     """Malformed and random packets against a running performance."""
     chance = random.Random(5)
     with Workplace() as place, place.player("--size", "320x180") as player:
@@ -285,7 +289,7 @@ def hostile_packet(chance, number):
     )[number % 6]
 
 
-def soak(peers=True, seconds=600.0):
+def soak(_peers=True, seconds=None):
     """An edit every 20 ms, a shader saved every 5 s: drop-outs, and memory after the first minute."""
     seconds = seconds or 600.0
     settled = min(60.0, seconds / 3)
@@ -336,7 +340,31 @@ def child_of(pid):
     return next((int(children[0]) for children in found if children), None)
 
 
+def edit(_peers=True, rounds=200, together=50):
+    """What the edit of a weight costs on the tick path of the whole machine, beside ticks without one."""
+    library = open_library()
+    vm = SignalVM()
+    driven = LockStep(parse_patch(PATCH, "measured", library), library, vm)
+    groups = [
+        Group((parse_line(f"{name}.{port} {RANGES[port][0] + index}"),))
+        for index, (name, port) in enumerate(WEIGHTS * (together // len(WEIGHTS)))
+    ]
+    idle, edited = [], []
+    for turn in range(rounds):
+        for group in groups if turn % 2 else ():
+            driven.machine.submit(group)
+        began = time.thread_time()
+        driven.machine.tick()  # they leave the queue …
+        vm.run(1)
+        driven.machine.tick()  # … and are in the matrix
+        (edited if turn % 2 else idle).append(time.thread_time() - began)
+        vm.run(1)
+    each = (statistics.median(edited) - statistics.median(idle)) / len(groups)
+    return [Row("edit of a weight, whole tick path", 1e6 * each, "µs")]
+
+
 FIGURES = {
+    "edit": edit,
     "dropouts": dropouts,
     "latency": latency,
     "save": save,

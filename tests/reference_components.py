@@ -3,6 +3,7 @@
 Pictures are drawn one neuron at a time in float32, by its own shader. Not a test; tests use it.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class Tick:
     tick: int
     rate: float = 240.0
     seed: int = 0
+    tell: Callable = lambda sentence: None  # noqa: E731 - the player hears nothing of the reference
 
 
 def components_of(

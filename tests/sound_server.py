@@ -128,6 +128,10 @@ class SoundServer:
         _end(self._process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def kill(self):
+        """Ends the server while others still play to it, as if a device were unplugged."""
+        _end(self._process)
+
     def _wait_until_it_answers(self, deadline_s=20.0):
         end = time.monotonic() + deadline_s
         while self.ask("info") is None:

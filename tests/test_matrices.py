@@ -11,7 +11,7 @@ from test_pictures import write_picture
 
 from dmm_av.engine.alone import draw_alone
 from dmm_av.engine.drawing import Component, Drawing, Pass, Row
-from dmm_av.engine.picture_file import resized
+from dmm_av.streams.linear import resized
 from dmm_av.engine.stage import PictureEngine
 from dmm_av.network.activation import LIBRARY
 

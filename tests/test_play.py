@@ -43,7 +43,7 @@ def test_what_is_heard_live_is_what_is_rendered_sample_for_sample(tmp_path):
     events = tmp_path / "events.jsonl"
     events.write_text(
         '{"tick": 200, "address": "/dmm/w/body/frequency/one", "args": [70, 0.2]}\n'
-        '{"tick": 400, "address": "/dmm/insert/soft", "args": ["lowpass~", "speakers.both", "snare"]}\n'
+        '{"tick": 400, "address": "/dmm/insert/soft", "args": ["lowpass~", "speakers.left", "snare"]}\n'
         '{"tick": 600, "address": "/dmm/w/transport/tempo", "args": [150]}\n'
     )
     arguments = ("patches/drum_machine.yaml", "--events", events, "--size", "160x90")

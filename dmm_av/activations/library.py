@@ -1,10 +1,11 @@
 """Opens the register: imports every family, and layers users' own files of activations over it."""
 
+import importlib.machinery
+import importlib.util
 import linecache
 import sys
 import traceback
 from pathlib import Path
-from types import ModuleType
 
 from dmm_av.activations import (
     accumulators,
@@ -17,10 +18,12 @@ from dmm_av.activations import (
     matrices,
     patterns,
     pictures,
+    pure,
     shapers,
     sources,
     speakers,
     transport,
+    trees,
 )
 from dmm_av.errors import PatchError
 from dmm_av.network import activation as declaring
@@ -38,6 +41,8 @@ FAMILIES = (
     analysis,
     pictures,
     matrices,
+    trees,
+    pure,
     transport,
     speakers,
     core,
@@ -45,6 +50,13 @@ FAMILIES = (
 
 
 MODULE = "dmm_av_user_units"  # compiled code that is kept asks for its module by name, whatever the file is called
+
+
+class _FreshLoader(importlib.machinery.SourceFileLoader):
+    """Reads a module from its text every time: two saves within a second must not meet an old cache."""
+
+    def path_stats(self, path):
+        raise OSError(f"{path} is never cached")
 
 
 def open_library(user_files=()):
@@ -86,7 +98,7 @@ def load_user_file(path, library):
 def _run(path, register):
     """Runs a file whose declarations go into `register`."""
     try:
-        code = compile(path.read_bytes(), str(path), "exec")
+        compile(path.read_bytes(), str(path), "exec")
     except SyntaxError as error:
         place = f"{path}, line {error.lineno}" if error.lineno else str(path)
         raise PatchError(f"{place}: this is no Python: {error.msg}. Mend it and save.") from None
@@ -94,12 +106,13 @@ def _run(path, register):
         raise PatchError(f"{path}: the library cannot be read ({error.strerror}). Check the path.") from None
     except ValueError:
         raise PatchError(f"{path}: this is no text. Check the path.") from None
-    module = sys.modules[MODULE] = ModuleType(MODULE)
-    module.__file__ = str(path)
+    loader = _FreshLoader(MODULE, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(MODULE, loader))
+    sys.modules[MODULE] = module
     linecache.checkcache(str(path))
     try:
         with declaring.declaring_into(register):
-            exec(code, module.__dict__)
+            loader.exec_module(module)
     except PatchError:
         raise
     except (Exception, SystemExit) as error:  # whatever a user's file does wrong becomes a sentence

@@ -14,12 +14,13 @@ from dmm_av.streams.kinds import Kind
 from dmm_av.streams.units import UNITS
 
 
-def matrix(shape="same", numbers=None, defaults=None, also=(), source=""):
+def matrix(shape="same", numbers=None, defaults=None, also=(), source="", remembers=None):
     """Declares a matrix activation from a function of arrays; the signature is the list of inputs.
 
     shape      `same` (all inputs of one shape, so is the result), `product` or `transposed`
     numbers    {input: unit name} of those that are plain numbers
     defaults   {input: number}; matrices default to nothing
+    remembers  function of the matrix whose result, followed over `follow` seconds, is given as `remembered`
     """
     numbers, defaults = numbers or {}, defaults or {}
 
@@ -29,6 +30,8 @@ def matrix(shape="same", numbers=None, defaults=None, also=(), source=""):
         )
         inputs = {}
         for name in inspect.signature(function).parameters:
+            if name == "remembered":
+                continue
             kind = Kind.NUMBER if name in numbers else Kind.MATRIX
             unit = UNITS[numbers.get(name, "number")]
             inputs[name] = Input(name, kind, defaults.get(name, 0.0), unit, about=notes.get(name, ""))
@@ -43,7 +46,8 @@ def matrix(shape="same", numbers=None, defaults=None, also=(), source=""):
                 also=also,
                 source=source,
                 family="matrices",
-                notes={"shape": shape, "shader": SHADERS / "matrices" / f"{function.__name__}.glsl"},
+                notes={"shape": shape, "shader": SHADERS / "matrices" / f"{function.__name__}.glsl"}
+                | ({"remembers": remembers} if remembers else {}),
             )
         )
         return function
@@ -89,13 +93,39 @@ def softmax_columns(matrix):
     return powers
 
 
-@matrix()
-def stretch(matrix):
-    """Stretches the values to [0, 1]; a flat matrix becomes zero."""
-    low, high = matrix.min(), matrix.max()
+def ends(matrix):
+    """(lowest, highest) value of a matrix, as float64."""
+    return np.array([matrix.min(), matrix.max()], np.float64)
+
+
+@matrix(numbers={"follow": "s"}, remembers=ends)
+def stretch(matrix, follow, remembered=None):
+    """Stretches the values to [0, 1]; a flat matrix becomes zero.
+
+    follow   seconds in which lowest and highest value follow; 0 at once, more keeps an animation from flickering
+    """
+    low, high = ends(matrix).astype(np.float32) if remembered is None else remembered.astype(np.float32)
     if not high > low:
         return np.zeros_like(matrix)
-    return (matrix - low) / (high - low)
+    stretched = (matrix - low) / (high - low)
+    return stretched if remembered is None else np.clip(stretched, np.float32(0.0), np.float32(1.0))
+
+
+@matrix(numbers={"amount": "number", "wavelength": "count"}, defaults={"amount": 10.0, "wavelength": 8.0 * np.pi})
+def warp(matrix, amount, wavelength):
+    """Every column slides by a sine of its number, counted from 1; beyond the border the last element stays.
+
+    amount       rows that the highest column slides up
+    wavelength   columns in which the slide repeats
+    """
+    rows, columns = matrix.shape
+    turns = np.arange(1, columns + 1) / wavelength if wavelength else np.zeros(columns)
+    at = np.clip(np.arange(rows)[:, None] + amount * np.sin(2.0 * np.pi * turns), 0.0, rows - 1.0)
+    above = np.minimum(at.astype(int), max(rows - 2, 0))
+    part = (at - above).astype(np.float32)
+    below = np.minimum(above + 1, rows - 1)
+    column = np.arange(columns)
+    return (1 - part) * matrix[above, column] + part * matrix[below, column]
 
 
 def _over_sums(raised, axis):

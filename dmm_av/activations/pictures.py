@@ -35,6 +35,7 @@ GIVEN = (
 EDGES = ("mirror", "repeat", "clamp", "none")
 CHANNELS = ("grey", "red", "green", "blue", "alpha")
 PARTS = ("whole", "left", "right", "top", "bottom")
+MOVING = ("movie", "camera")
 SETTING_KINDS = ("file", "choice", "number", "integer", "boolean", "size", "text")
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -42,7 +43,7 @@ _HEADER = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _ACTIVATION_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?\Z")
 _FIELDS = {
-    "header": ("name", "also", "about", "inputs", "outputs", "settings", "memory", "source", "family"),
+    "header": ("name", "also", "about", "inputs", "outputs", "settings", "memory", "moving", "source", "family"),
     "image input": ("kind", "default", "delayed", "edge", "about", "also"),
     "matrix input": ("kind", "default", "delayed", "about", "also"),
     "number input": (
@@ -145,6 +146,10 @@ def _activation(header, path):
         if setting in inputs:
             raise _Mistake(("settings", setting), f"`{setting}` is an input as well. Rename one of them.")
     notes = {"edges": edges, "wraps": wraps, "means": means, "memory": bool(header.get("memory", False))}
+    if "moving" in header:
+        if header["moving"] not in MOVING or not any(setting.kind == "file" for setting in settings.values()):
+            raise _Mistake(("moving",), "`moving:` is `movie` or `camera`, and a setting of kind `file` names it.")
+        notes["moving"] = header["moving"]
     return Activation(
         name=name,
         side="picture",

@@ -59,7 +59,8 @@ def _unreadable_files(patch, path, library):
         for activation in filter(None, map(library.get, declared.activation)):
             for setting in activation.settings.values():
                 named = declared.settings.get(setting.name)
-                if setting.kind == "file" and activation.side == "picture" and named:
+                is_camera = activation.notes.get("moving") == "camera"  # may be plugged in later
+                if setting.kind == "file" and activation.side == "picture" and named and not is_camera:
                     try:
                         read_picture(path.parent / str(named))
                     except MediaError as error:

@@ -27,12 +27,17 @@ def play(
     seed: Annotated[int | None, typer.Option(help="Instead of the patch's seed.")] = None,
 ):
     """Play a patch live: window, sound, OSC."""
+    import gc
     import signal
+    import threading
     from dataclasses import replace
 
     from dmm_av.commands.opening import open_library, open_patch, parse_duration, parse_size, read_events
     from dmm_av.io.stage_client import StageClient
 
+    gc.disable()  # until all is loaded: nothing is thrown away before
+    if audio:
+        threading.Thread(target=_look_for_devices, daemon=True).start()
     activations = open_library(library)
     opened, path = open_patch(patch, activations)
     opened = replace(opened, size=parse_size(size) or opened.size, seed=opened.seed if seed is None else seed)
@@ -48,6 +53,14 @@ def play(
         return show.run(parse_duration(duration))
     finally:
         stage.stop()
+
+
+def _look_for_devices():
+    """The library for sound looks for devices when it is imported, which takes as long as reading a patch."""
+    import contextlib
+
+    with contextlib.suppress(OSError):  # said by who opens a device
+        import sounddevice  # noqa: F401
 
 
 def _has_display():

@@ -6,7 +6,7 @@ import sys
 def warm():
     """Compile every activation into the cache."""
     from dmm_av.commands.opening import open_library
-    from dmm_av.engine.step_compiler import warm as warm_library
+    from dmm_av.engine.signal_vm import warm as warm_library
 
     shown = sys.stderr.isatty()
 

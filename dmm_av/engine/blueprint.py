@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dmm_av.engine.moving_pictures import Moving
 from dmm_av.engine.shader import (
     Read,
     ShaderText,
@@ -62,6 +63,7 @@ class Blueprint:
     is_sized  the neuron has a `size` of its own
     problem   a sentence: it is drawn, but not as it should be
     files     {setting: path or None}
+    moving    the `Moving` that it plays, or None
     smooth    matrices are sampled with interpolation
     """
 
@@ -76,6 +78,7 @@ class Blueprint:
     smooth: bool = False
     is_sized: bool = False
     problem: str | None = None
+    moving: Moving | None = None
 
     @property
     def recipes(self):
@@ -145,7 +148,7 @@ class Blueprints:
             setting.name: self._file(settings.get(setting.name))
             for activation in activations
             for setting in activation.settings.values()
-            if setting.kind == "file"
+            if setting.kind == "file" and "moving" not in activation.notes
         }
         smooth = next(
             (
@@ -165,6 +168,7 @@ class Blueprints:
             "smooth": bool(smooth),
             "is_sized": "size" in settings,
             "problem": problem,
+            "moving": self._moving(activations, settings),
         }
         if pass_.kind == "matrix":
             parts = tuple(
@@ -184,6 +188,14 @@ class Blueprints:
         part = self._part(pass_, activations, settings, (dtype, 4))
         integrals = tuple(self._integrals(part.wiring))
         return Blueprint(kind="image", size=size, dtype=dtype, parts=(part,), integrals=integrals, **common)
+
+    def _moving(self, activations, settings):
+        for activation in activations:
+            for setting in activation.settings.values():
+                if setting.kind == "file" and "moving" in activation.notes:
+                    value = settings.get(setting.name)
+                    return Moving(activation.notes["moving"], setting.name, self._file(value), value and str(value))
+        return None
 
     def _file(self, value):
         return (self.folder / str(value)).resolve() if value else None

@@ -8,7 +8,7 @@ import re
 import time
 import weakref
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import moderngl
 import numpy as np
@@ -99,6 +99,7 @@ class MatrixPlace:
     before: MatrixStream | None = None
     made_from: tuple = ()
     is_drawn: bool = False
+    remembered: dict = field(default_factory=dict)  # {activation: what it follows over time}
 
     def put(self, stream, made_from=()):
         """The stream of this frame."""
@@ -177,11 +178,13 @@ class MatrixEngine:
 
     # --- one activation -----------------------------------------------------------------------------
 
-    def compute(self, activation, terms, constants):
+    def compute(self, activation, terms, constants, remembered=None, dt=0.0):
         """One matrix activation on the sums of what is wired to its inputs.
 
-        terms      {input: [(weight, stream or None), ...]}; None: nothing was computed there yet
-        constants  {input: number}
+        terms       {input: [(weight, stream or None), ...]}; None: nothing was computed there yet
+        constants   {input: number}
+        remembered  {activation: what it follows over time}, brought up to date here
+        dt          seconds since the frame before
         returns    (stream, complaints): sentences about contributions that count as zero
         """
         complaints = []
@@ -204,6 +207,8 @@ class MatrixEngine:
         shape, agreed = self._agree(activation, operands, shapes, constants, complaints)
         if not agreed:
             return MatrixStream(self._textures, np.zeros(shape, np.float32)), complaints
+        if follows(activation, constants) and remembered is not None:
+            return self._by_numpy(activation, operands, constants, shapes, remembered, dt), complaints
         if self._runs_on_gpu(activation, shapes, streams):
             try:
                 return self._by_shader(activation, operands, constants, shapes, shape), complaints
@@ -236,7 +241,7 @@ class MatrixEngine:
             shapes[name] = shape
         return (shape[::-1] if rule == "transposed" else shape), True
 
-    def _by_numpy(self, activation, operands, constants, shapes):
+    def _by_numpy(self, activation, operands, constants, shapes, remembered=None, dt=0.0):
         arguments = {
             name: linear_combination(operands[name], constants[name], shapes[name])
             if name in operands
@@ -244,6 +249,8 @@ class MatrixEngine:
             for name in activation.inputs
         }
         with np.errstate(all="ignore"):
+            if remembered is not None:
+                arguments["remembered"] = _followed(activation, arguments, remembered, dt)
             result = activation.body(**arguments)
             if not np.isfinite(result.sum()):
                 result = np.where(np.isfinite(result), result, np.float32(0.0))
@@ -315,6 +322,21 @@ class MatrixEngine:
 
 
 _MEASURED = {}  # {renderer: smallest product for the GPU}, once per process
+
+
+def follows(activation, constants):
+    """Whether an activation follows something over time, so that equal inputs do not make equal results."""
+    return "remembers" in activation.notes and constants.get("follow", 0.0) > 0.0
+
+
+def _followed(activation, arguments, remembered, dt):
+    """What an activation remembers, one step of `dt` seconds nearer to what it is now."""
+    now = activation.notes["remembers"](arguments["matrix"])
+    before = remembered.get(activation.name)
+    if before is not None and np.isfinite(before).all():
+        now = before + (now - before) * -np.expm1(-dt / float(arguments["follow"]))
+    remembered[activation.name] = now
+    return now
 
 
 def _size(shape):

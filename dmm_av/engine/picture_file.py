@@ -56,23 +56,3 @@ def premultiplied(rgba):
 def grey_of(rgba):
     """Rec.601 grey in [0, 1] of premultiplied bytes: float32 (height, width)."""
     return (premultiplied(rgba)[..., :3] @ np.array([0.299, 0.587, 0.114])).astype(np.float32) / np.float32(255)
-
-
-def resized(matrix, size):
-    """A matrix at another size: the mean over the area that each element covers.
-
-    size   (width, height)
-    """
-    for axis, count in ((0, size[1]), (1, size[0])):
-        length = matrix.shape[axis]
-        if length == count:
-            continue
-        # the area under the values up to every edge of the new elements; differences are the means
-        total = np.cumsum(matrix, axis=axis, dtype=np.float64)
-        total = np.concatenate([np.zeros_like(total.take([0], axis)), total], axis=axis)
-        edges = np.linspace(0.0, length, count + 1)
-        whole = np.minimum(edges.astype(int), length - 1)
-        part = (edges - whole).reshape((-1, 1) if axis == 0 else (1, -1))
-        at_edges = total.take(whole, axis) * (1.0 - part) + total.take(whole + 1, axis) * part
-        matrix = np.diff(at_edges, axis=axis) * (count / length)
-    return matrix.astype(np.float32)

@@ -7,8 +7,13 @@ outputs are pairs, so that a block of sound can run linearly from the one to the
 Nothing here raises, allocates or waits, but for the live loop, which sleeps while the ring is full.
 """
 
-from numba import cfunc, njit, types
+import ctypes
+import functools
+import sys
 
+from numba import njit
+
+from dmm_av.engine import native, ring, speakers, step_code, step_compiler
 from dmm_av.engine.native import (
     float32_pointer,
     float64_pointer,
@@ -40,7 +45,10 @@ from dmm_av.engine.step_compiler import (
     LANES,
     PREPARE,
     SLOT_STEPS,
+    digest_of_modules,
+    load_text,
 )
+from dmm_av.streams import dsp
 from dmm_av.streams.dsp import bits_of
 
 # --- Words of the VM; those that two threads write are 64 bytes apart ---------------------------------
@@ -222,7 +230,7 @@ GROUP_CAN_HOLD = 11  # nothing inside the cycle changes its cycles per step
 GROUP_LOOP = 12  # which loop runs in this block
 GROUP_WORDS = 13
 
-_O = {"nogil": True, "error_model": "numpy", "cache": True}
+_O = {"nogil": True, "error_model": "numpy"}  # not cached one by one: see `entries`
 
 
 # --- Muting -------------------------------------------------------------------------------------------------
@@ -982,32 +990,23 @@ def render_tick(vm, upto):
     store_release(vm + 8 * TICK, tick + 1)
 
 
-def _whole_tick(vm, upto):
+@njit(**_O)
+def whole_tick(vm, upto):
+    """A tick and what the speakers make of it."""
     v = int64_pointer(vm)
     render_tick(vm, upto)
     render_stage(v[STAGE], v[STAGE_ROWS], v[ROW_DISTANCE], v[BLOCK_FRAMES])
 
 
-_compiled_tick = []
-
-
-def compiled_tick():
-    """The address of a tick with all that it calls; compiled, or loaded, when it is first wanted."""
-    if not _compiled_tick:
-        _compiled_tick.append(
-            cfunc(types.void(types.int64, types.int64), cache=True, error_model="numpy")(_whole_tick)
-        )
-    return _compiled_tick[0].address
-
-
 @njit(**_O)
-def run_ticks(vm, ticks, out, force, block, row_bytes):
+def run_ticks(vm, ticks, out, force):
     """Offline: renders ticks while they are published; returns how many.
 
     out     address of float32 stereo frames
     force   renders unpublished ticks too
     """
     v = int64_pointer(vm)
+    block = v[BLOCK_FRAMES]
     mode = flush_tiny_numbers()
     done = 0
     while done < ticks:
@@ -1015,11 +1014,11 @@ def run_ticks(vm, ticks, out, force, block, row_bytes):
         if published < v[TICK] and force == 0:
             break
         call_tick(v[RENDER], vm, min(v[TICK], published))
-        samples = float64_pointer(v[STAGE_ROWS])
-        right = float64_pointer(v[STAGE_ROWS] + row_bytes)
+        left = float64_pointer(v[STAGE_ROWS])
+        right = float64_pointer(v[STAGE_ROWS] + v[ROW_DISTANCE])
         frames = float32_pointer(out + 8 * block * done)
         for t in range(block):
-            frames[2 * t] = samples[t]
+            frames[2 * t] = left[t]
             frames[2 * t + 1] = right[t]
         v[BLOCKS] += 1
         done += 1
@@ -1028,22 +1027,23 @@ def run_ticks(vm, ticks, out, force, block, row_bytes):
 
 
 @njit(**_O)
-def run_live(vm, ring_base, block, row_bytes, rate):
+def run_live(vm, ring_base, rate):
     """Live: fills the ring until told to stop. Waits for the other side only while the ring has slack."""
     v = int64_pointer(vm)
-    ring = int64_pointer(ring_base)
-    frames = float32_pointer(ring[RING])
-    mask = ring[SIZE] - 1
+    block = v[BLOCK_FRAMES]
+    control = int64_pointer(ring_base)
+    frames = float32_pointer(control[RING])
+    mask = control[SIZE] - 1
     lags = int64_pointer(v[LAGS])
     load = float64_pointer(vm)
     block_ns = 1e9 * block / rate
     mode = flush_tiny_numbers()
     prefer_this_thread(2)
     while load_acquire(vm + 8 * STOP) == 0:
-        written = ring[WRITTEN]
+        written = control[WRITTEN]
         held = written - load_acquire(ring_base + 8 * READ)
         fill = load_acquire(vm + 8 * FILL)
-        surplus = held + block - min(fill, ring[SIZE])
+        surplus = held + block - min(fill, control[SIZE])
         if surplus > 0:
             # half the time until there is room: the device takes frames in bursts, not evenly
             sleep_microseconds(min(50 + int(surplus * 5e5 / rate), 2000))
@@ -1060,7 +1060,7 @@ def run_live(vm, ring_base, block, row_bytes, rate):
         begun = host_nanoseconds()
         call_tick(v[RENDER], vm, min(v[TICK], published))
         left = float64_pointer(v[STAGE_ROWS])
-        right = float64_pointer(v[STAGE_ROWS] + row_bytes)
+        right = float64_pointer(v[STAGE_ROWS] + v[ROW_DISTANCE])
         for t in range(block):
             place = 2 * ((written + t) & mask)
             frames[place] = left[t]
@@ -1072,3 +1072,46 @@ def run_live(vm, ring_base, block, row_bytes, rate):
         load[LOAD] += 0.02 * (spent / block_ns - load[LOAD])
     v[LIVE] = 0
     restore_mode(mode)
+
+
+# --- Entries ----------------------------------------------------------------------------------------------------------
+
+_ENTRIES = '''"""Entries into the signal VM, written by signal_loops."""
+
+from numba import cfunc, types
+
+from dmm_av.engine import signal_loops
+
+i8 = types.int64
+options = {"cache": True, "error_model": "numpy"}
+
+
+@cfunc(types.void(i8, i8), **options)
+def tick(vm, upto):
+    signal_loops.whole_tick(vm, upto)
+
+
+@cfunc(i8(i8, i8, i8, i8), **options)
+def ticks(vm, count, out, force):
+    return signal_loops.run_ticks(vm, count, out, force)
+
+
+@cfunc(types.void(i8, i8, types.float64), **options)
+def live(vm, ring, rate):
+    signal_loops.run_live(vm, ring, rate)
+'''
+
+
+@functools.cache
+def entries():
+    """(address of a tick, `run_ticks`, `run_live`), compiled or loaded when first wanted.
+
+    The compiler's own cache looks at one file only; these are kept under a digest of all the text they are made of.
+    Called from Python they give up the interpreter lock.
+    """
+    digest = digest_of_modules(sys.modules[__name__], native, ring, speakers, step_code, step_compiler, dsp)
+    made = load_text(f"signal_vm_{digest}", _ENTRIES)
+    words = [ctypes.c_int64] * 4
+    ticks = ctypes.CFUNCTYPE(ctypes.c_int64, *words)(made["ticks"].address)
+    live = ctypes.CFUNCTYPE(None, *words[:2], ctypes.c_double)(made["live"].address)
+    return made["tick"].address, ticks, live

@@ -388,11 +388,11 @@ class Plan:
                 some = indices[first : first + WIDEST_TILE]
                 self.tiles.append(some)
                 self._place((loops.TILE, len(self.tiles) - 1, 0, 0), some)
-        for number in tangles:
-            inside = [self.audio[member] for member in settled.tangles[number]]
-            levels = {self.audio[member]: level_within[member] for member in settled.tangles[number]}
-            self.tangles.append((inside, levels))
-            self._place((loops.TANGLE, len(self.tangles) - 1, 0, 0), inside)
+        inside = [member for number in tangles for member in settled.tangles[number]]
+        if inside:  # cycles that do not read each other go side by side
+            levels = {self.audio[member]: level_within[member] for member in inside}
+            self.tangles.append((list(levels), levels))
+            self._place((loops.TANGLE, len(self.tangles) - 1, 0, 0), list(levels))
 
     def _place(self, operation, indices):
         """Appends an operation, and the sums that can go on after it."""

@@ -203,7 +203,7 @@ class SignalVM:
         words[loops.STAGE_ROWS] = self._stage_rows.ctypes.data + 64
         words[loops.LAGS] = self._lags.ctypes.data
         words[loops.HISTORY] = self._history.ctypes.data
-        words[loops.RENDER] = loops.compiled_tick()
+        words[loops.RENDER], self._run_ticks, self._run_live = loops.entries()
         words[loops.ROW_DISTANCE] = self._row_bytes
         words[loops.BLOCK_FRAMES] = self.block
         words[loops.FILL] = 4 * self.block
@@ -461,14 +461,8 @@ class SignalVM:
         out = np.zeros((ticks * self.block, 2), np.float32)
         done = 0
         while done < ticks:
-            more = loops.run_ticks(
-                self.address,
-                ticks - done if not self._waiting else 1,
-                out.ctypes.data + 8 * self.block * done,
-                int(force),
-                self.block,
-                self._row_bytes,
-            )
+            some = ticks - done if not self._waiting else 1
+            more = self._run_ticks(self.address, some, out.ctypes.data + 8 * self.block * done, int(force))
             done += more
             if not more:
                 break
@@ -488,8 +482,8 @@ class SignalVM:
         self._words[loops.STOP] = 0
         self._words[loops.LIVE] = 1
         self._thread = threading.Thread(
-            target=loops.run_live,
-            args=(self.address, ring_base, self.block, self._row_bytes, self.sample_rate),
+            target=self._run_live,
+            args=(self.address, ring_base, self.sample_rate),
             name="sound",
             daemon=True,
         )

@@ -80,7 +80,7 @@ class Stage:
         self.numbers[FADED] = 0.0
 
 
-_O = {"nogil": True, "error_model": "numpy", "cache": True}
+_O = {"nogil": True, "error_model": "numpy"}  # kept in the cache by signal_loops.py
 
 
 @njit(**_O)

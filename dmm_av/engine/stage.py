@@ -17,11 +17,19 @@ from dmm_av.engine.blueprint import Blueprint, Blueprints, Recipe, is_drawn
 from dmm_av.engine.canvas import Canvas
 from dmm_av.engine.drawing import Drawing, Row
 from dmm_av.engine.file_pictures import FilePictures
-from dmm_av.engine.matrices import MatrixEngine, MatrixPlace, MatrixStream, MatrixTextures, linear_combination
-from dmm_av.engine.picture_file import resized
+from dmm_av.engine.matrices import (
+    MatrixEngine,
+    MatrixPlace,
+    MatrixStream,
+    MatrixTextures,
+    follows,
+    linear_combination,
+)
+from dmm_av.engine.moving_pictures import MovingPictures
 from dmm_av.engine.programs import Programs, Samplers
 from dmm_av.engine.shader import FULL_SCREEN, Read, screen_shader
 from dmm_av.errors import DmmError
+from dmm_av.streams.linear import resized
 
 SHOWS = ("clamp", "bipolar", "abs", "tonemap")
 SCREEN = "screen"
@@ -54,9 +62,12 @@ class PictureEngine:
     folder       where relative picture files are looked for
     precision    dtype of pictures without memory: `f2` or `f4`
     matrix_path  `numpy` or `gpu` forces the path of matrices; None measures
+    cameras      opens a camera by its name; None: there are none
     """
 
-    def __init__(self, context, size, library=LIBRARY, folder="", precision="f2", matrix_path=None):
+    def __init__(
+        self, context, size, library=LIBRARY, folder="", precision="f2", matrix_path=None, cameras=None
+    ):
         self.context, self.size, self.library = context, tuple(size), library
         self._matrix_textures = MatrixTextures(context)
         self.matrices = MatrixEngine(context, self._matrix_textures, matrix_path)
@@ -67,9 +78,10 @@ class PictureEngine:
         self._samplers = Samplers(context)
         self._programs = Programs(context, self._samplers)
         self._files = FilePictures(context, self.max_size)
+        self._moving = MovingPictures(context, self.max_size, cameras)
         self._ready, self._screen = [], None
         self._canvases, self._places, self._trees = {}, {}, {}
-        self._speeds = {}
+        self._speeds, self._drawn_s = {}, 0.0
         self._screens, self._measured, self._spare_buffers = {}, [], {}
         self._named, self._news = set(), []
         self._fed = {}
@@ -120,6 +132,9 @@ class PictureEngine:
                 if path is not None and not self._files.is_known(path, blueprint.kind):
                     self._files.load(path, blueprint.kind)
                     yield
+            if blueprint.moving is not None and not self._moving.is_known(blueprint.moving):
+                self._moving.prepare(blueprint.moving)
+                yield
 
     def adopt(self, drawing):
         """Draws this drawing from now on; neurons that keep name and size keep their pictures.
@@ -140,6 +155,8 @@ class PictureEngine:
             sentences = [self._programs.refusal(recipe) for recipe in blueprint.recipes]
             sentences = [blueprint.problem, *sentences]
             sentences += [self._files.problem(path, blueprint.kind) for path in blueprint.files.values()]
+            if blueprint.moving is not None:
+                sentences.append(self._moving.play(name, blueprint.moving))
             problems += [(name, sentence) for sentence in sentences if sentence]
             if any(self._programs.get(recipe) is None for recipe in blueprint.recipes):
                 blueprint = self._last_good(old.get(name), blueprint)
@@ -164,7 +181,8 @@ class PictureEngine:
         """
         path = Path(path).resolve()
         if path.suffix != ".glsl":
-            return self.adopt(self._drawing) if self._files.reload(path) else []
+            touched = [self._files.reload(path), self._moving.reload(path)]
+            return self.adopt(self._drawing) if any(touched) else []
         if path.parent in (SHADERS / "screen", SHADERS / "matrices"):
             self._programs.forget_refusals()
             self.matrices.forget_programs()
@@ -307,6 +325,7 @@ class PictureEngine:
         names = {ready.blueprint.name for ready in self._ready}
         self._named = {(name, what) for name, what in self._named if name in names}
         self._trees = {name: tree for name, tree in self._trees.items() if name in names}
+        self._moving.keep_only({ready.blueprint.name for ready in self._ready if ready.blueprint.moving})
         self._files.keep_only(
             {
                 (path, ready.blueprint.kind)
@@ -372,6 +391,7 @@ class PictureEngine:
 
     def _begin(self, frame_values):
         self.context.enable_only(moderngl.NOTHING)
+        self._drawn_s = frame_values.time
         for canvas in self._canvases.values():
             canvas.is_drawn = False
         for place in self._places.values():
@@ -399,7 +419,10 @@ class PictureEngine:
     def _draw_picture(self, ready, values, given):
         blueprint = ready.blueprint
         part, program, slots = ready.parts[0]
-        self._run(ready, part, program, self._weights(ready, part, values[slots], given), given)
+        numbers = self._integrated(ready, part, values[slots], given)
+        if blueprint.moving is not None:
+            self._play(blueprint.name, part, numbers)
+        self._run(ready, part, program, numbers.astype(np.float32), given)
         for name, integral, integrate, term_slots in ready.integrals:
             canvas = self._canvases[name]
             before = canvas.now
@@ -407,14 +430,21 @@ class PictureEngine:
             self._bind(integral.recipe.reads, integrate, blueprint, ready.files, before)
             integrate.run(given | ready.given, values[term_slots].astype(np.float32))
 
-    def _weights(self, ready, part, numbers, given):
-        """The weights of one draw, rates integrated: float32."""
+    def _play(self, name, part, numbers):
+        """Turns a movie to the time that its numbers say."""
+        plain = {wired.name: float(numbers[wired.weight]) for wired in part.wiring.inputs}
+        seconds = plain.get("position", 0.0) + plain.get("rate", self._drawn_s)
+        sentence = self._moving.show(name, seconds, plain.get("loop", 1.0) > 0.0)
+        self._tell(name, [sentence] if sentence else [])
+
+    def _integrated(self, ready, part, numbers, given):
+        """The weights of one draw, rates integrated."""
         for name, index, wrap in part.wiring.rates:
             key = ready.blueprint.name, name
             speed = numbers[index]
             numbers[index] = self._speeds.get(key, 0.0)
             self._speeds[key] = (numbers[index] + speed * given["dt"]) % wrap
-        return numbers.astype(np.float32)
+        return numbers
 
     def _run(self, ready, part, program, weights, given):
         blueprint = ready.blueprint
@@ -425,6 +455,9 @@ class PictureEngine:
         for setting, path in ready.files.items():
             texture = self._files.get(path, blueprint.kind)
             sizes[f"{setting}_size"] = texture.size if texture is not None else (0.0, 0.0)
+        if blueprint.moving is not None:
+            texture = self._moving.texture(blueprint.name)
+            sizes[f"{blueprint.moving.setting}_size"] = texture.size if texture is not None else (0.0, 0.0)
         program.run(given | ready.given, weights, sizes)
 
     def _bind(self, reads, program, blueprint, files, integral):
@@ -447,6 +480,8 @@ class PictureEngine:
         elif read.kind == "matrix":
             stream = self._stream(read)
             texture = stream.as_texture() if stream is not None else None
+        elif read.kind == "file" and blueprint.moving is not None and blueprint.moving.setting == read.source:
+            texture = self._moving.texture(blueprint.name)
         elif read.kind == "file":
             texture = self._files.get(files.get(read.source), blueprint.kind)
         else:
@@ -484,7 +519,8 @@ class PictureEngine:
         name, place = ready.blueprint.name, self._places[ready.blueprint.name]
         arrived = [self._matrix_inputs(ready, part, values[slots]) for part, _, slots in ready.parts]
         drawn = any(program is not None for _, program, _ in ready.parts)
-        if place.now is not None and place.made_from == arrived and not drawn:
+        moves = any(follows(activation, constants) for activation, _, _, constants in arrived)
+        if place.now is not None and place.made_from == arrived and not drawn and not moves:
             place.put(place.now, arrived)
             return
         results = []
@@ -493,13 +529,16 @@ class PictureEngine:
         ):
             complaints = []
             if program is not None:
-                self._run(ready, part, program, self._weights(ready, part, values[slots], given), given)
+                numbers = self._integrated(ready, part, values[slots], given)
+                self._run(ready, part, program, numbers.astype(np.float32), given)
                 result = MatrixStream(self._matrix_textures, texture=self._canvases[name].now)
                 coefficient = 1.0  # it is in the shader
             elif "fed" in activation.notes:
                 result = terms["fed"][0][1]
             else:
-                result, complaints = self.matrices.compute(activation, terms, constants)
+                result, complaints = self.matrices.compute(
+                    activation, terms, constants, place.remembered, given["dt"]
+                )
             results.append((coefficient, result))
             self._tell(name, complaints)
         if len(results) == 1 and results[0][0] == 1.0:
@@ -636,7 +675,7 @@ class PictureEngine:
         canvases = (self._canvases, self._screens, self._blank)
         for canvas in (canvas for group in canvases for canvas in group.values()):
             canvas.release()
-        for owner in (self._programs, self._files):
+        for owner in (self._programs, self._files, self._moving):
             owner.release()
         self._canvases, self._screens, self._ready = {}, {}, []
         self._places, self._trees, self._fed = {}, {}, {}

@@ -561,23 +561,42 @@ def _own(activation):
 
 def _compile(activation, text, digest):
     body, integrand = activation.body, activation.notes["integrand"]
-    path = cache_folder() / f"{body.__name__}_{digest}.py"
-    _write_once(path, text)
     done = set()
     _make_jitable(body, done)
-    # machine code from the cache folder looks for its module by name
-    module = sys.modules[f"dmm_av_step_{path.stem}"] = ModuleType(f"dmm_av_step_{path.stem}")
-    namespace = module.__dict__
-    namespace["step"] = njit(**step_code.OPTIONS)(body)
+    given = {"step": njit(**step_code.OPTIONS)(body)}
     if integrand:
         _make_jitable(integrand, done)
-        namespace["integrand"] = njit(**step_code.OPTIONS)(integrand)
-    exec(compile(text, str(path), "exec"), namespace)
+        given["integrand"] = njit(**step_code.OPTIONS)(integrand)
+    loops = load_text(f"{body.__name__}_{digest}", text, **given)["loops"]
     try:
-        function = cfunc(_SIGNATURE, cache=True, error_model="numpy")(namespace["loops"])
+        function = cfunc(_SIGNATURE, cache=True, error_model="numpy")(loops)
     except Exception as error:  # the compiler has many ways to say no; each becomes a sentence
         raise _sentence(activation, error) from None
     return CompiledStep(activation.name, step_layout(activation), function.address, function)
+
+
+def load_text(stem, text, **given):
+    """Runs a text as a module whose file is kept in the cache folder, so that its machine code can be kept too.
+
+    stem    name of the file; it must hold a digest of all that the code depends on
+    given   names that the text may use
+    """
+    path = cache_folder() / f"{stem}.py"
+    _write_once(path, text)
+    # machine code from the cache folder looks for its module by name
+    module = sys.modules[f"dmm_av_step_{stem}"] = ModuleType(f"dmm_av_step_{stem}")
+    module.__dict__.update(given)
+    exec(compile(text, str(path), "exec"), module.__dict__)
+    return module.__dict__
+
+
+def digest_of_modules(*modules):
+    """A digest of the text of some modules and of the compiler."""
+    known = hashlib.blake2b(digest_size=10)
+    known.update(f"{numba.__version__} {sys.version_info[:2]}".encode())
+    for module in modules:
+        known.update(Path(module.__file__).read_bytes())
+    return known.hexdigest()
 
 
 def _place(function):

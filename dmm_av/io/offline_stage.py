@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dmm_av.activations.pictures import read_folder
 from dmm_av.engine.stage import PictureEngine
+from dmm_av.io.camera import Camera
 from dmm_av.io.window import headless_context
 from dmm_av.network.activation import LIBRARY
 
@@ -21,7 +22,7 @@ class OfflineStage:
     def __init__(self, size, folder="", shader_folders=()):
         self._context = headless_context()
         self.mistakes = [mistake for path in shader_folders for mistake in read_folder(Path(path), LIBRARY)]
-        self._engine = PictureEngine(self._context, tuple(size), LIBRARY, folder)
+        self._engine = PictureEngine(self._context, tuple(size), LIBRARY, folder, cameras=Camera)
         self.renderer, self.max_size = self._engine.renderer, self._engine.max_size
 
     def adopt(self, drawing):

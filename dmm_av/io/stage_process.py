@@ -19,6 +19,7 @@ from pathlib import Path
 from dmm_av.activations.pictures import read_folder
 from dmm_av.engine.stage import PictureEngine
 from dmm_av.errors import DeviceError, MediaError
+from dmm_av.io.camera import Camera
 from dmm_av.io.stage_messages import packed, received
 from dmm_av.io.video import write_picture
 from dmm_av.io.window import Window, headless_context
@@ -445,7 +446,7 @@ def run_stage(overlay=None):
             channel.send("error", "stage", str(error))
     try:
         context = window.context if window else headless_context()
-        engine = PictureEngine(context, options["size"], LIBRARY, options["folder"])
+        engine = PictureEngine(context, options["size"], LIBRARY, options["folder"], cameras=Camera)
     except DeviceError as error:
         channel.send("unusable", str(error))
         return

@@ -58,8 +58,8 @@ class Live:
         """Starts sound and ticks."""
         self._compile_for_events()
         sys.setswitchinterval(SWITCH_S)
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # what is there by now stays: no collection need look at it again
+        gc.enable()
         self._thread.start()
         self._builder.start()
         block = self.vm.block

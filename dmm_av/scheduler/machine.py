@@ -8,6 +8,7 @@ signal VM, which takes what is posted here for tick k+1 once `publish(k + 1)` wa
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +25,7 @@ from dmm_av.network.reference import activation_prefix, parse_reference
 from dmm_av.network.self_neuron import SelfNeuron
 from dmm_av.scheduler.rehearsal import KEEP, SWAP, Rehearsals
 from dmm_av.streams.kinds import Kind
-from dmm_av.streams.linear import array_of_tree
+from dmm_av.streams.linear import array_of_tree, matrix_combination
 from dmm_av.streams.vvalue import leaves, linear_combination, number_at, scaled, total
 
 READBACK_FRAMES = 2
@@ -187,7 +188,10 @@ class Machine:
             source = self.network.source(reference, "watch")
         except DmmError:
             return None
-        return self._stream(source)
+        stream = self._stream(source)
+        if stream is None and len(source) > 1 and self.network.is_active(source[0]):
+            stream = {} if self.network.kind_of_source((source[0], "", *source)) == Kind.VVALUE else 0.0
+        return stream
 
     def streams_of(self, name):
         """[(port, number)] of every number that flows out of a neuron now; trees give their leaves."""
@@ -312,6 +316,9 @@ class Machine:
                 self._waiting.append(_Waiting(group, self._grid_line(group.at)))
             except DmmError as error:
                 self._reply(group, str(error))
+                return
+            if self.prepare and (missing := self.unprepared(group)):
+                self.prepare(missing, lambda: None)  # in time, so that it need not wait when it is due
             return
         missing = self.unprepared(group) if self.prepare and not self.is_exact else []
         if missing or self._names_of(group) & {n for _, names, _ in self._preparing for n in names}:
@@ -423,6 +430,9 @@ class Machine:
             inputs = {}
             for port in node.inputs:
                 row = rows.get(port.name)
+                if port.kind == Kind.MATRIX:
+                    inputs[port.name] = matrix_combination(row or {}, streams)
+                    continue
                 stream = linear_combination(row, streams) if row is not None else {}
                 inputs[port.name] = number_at(stream) if port.kind == Kind.NUMBER else stream
             following[node.name] = self._up(node, inputs)
@@ -463,7 +473,13 @@ class Machine:
             own = self.network.settings.get(key[0], {})
             arguments["settings"] = {n: own.get(n, s.default) for n, s in activation.settings.items()}
         if "clock" in parameters:
-            arguments["clock"] = TreeClock(self.k, self.patch.rates.tick, seed_of(self.patch.seed, key[0]))
+            name = key[0]
+            arguments["clock"] = TreeClock(
+                self.k,
+                self.patch.rates.tick,
+                seed_of(self.patch.seed, name),
+                lambda sentence: self.notice(name, sentence, is_error=False),
+            )
         if activation.notes["stateful"]:
             outputs, state = activation.body(**arguments, state=self._tree_states.get(key))
             self._tree_states[key] = state
@@ -706,12 +722,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class TreeClock:
-    """What a tree activation may know of time: the tick, the tick rate, and the neuron's seed."""
+    """What a tree activation may know of time: the tick, the tick rate, and the neuron's seed.
+
+    tell   leaves a sentence for the player
+    """
 
     tick: int
     rate: float
     seed: int
+    tell: Callable = print
 
 
 def _scaled(weight, value):
-    return weight * value if isinstance(value, int | float) else scaled(weight, value)
+    return weight * value if isinstance(value, int | float | np.ndarray) else scaled(weight, value)

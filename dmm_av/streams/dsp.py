@@ -49,6 +49,7 @@ _S0, _S1, _S2, _S3, _S4, _S5 = _SINE
 _E1, _E2, _E3, _E4, _E5, _E6, _E7 = _EXP2
 _L0, _L1, _L2, _L3, _L4, _L5 = _LOG2
 _T0, _T1, _T2, _T3, _T4, _T5 = _TAN
+_THIRD, _SIXTH = 1.0 / 3.0, 1.0 / 6.0
 _LOG2_E = 1.4426950408889634
 _ROUNDER = 6755399441055744.0  # 1.5 * 2^52: added to a small number it leaves the nearest integer in the low bits
 _SQRT_HALF_BITS = 0x3FE6A09E667F3BCD
@@ -181,9 +182,9 @@ def between_taps(line, distance):
     x = limited - whole
     k = int(whole)
     a, b, c, d = tap(line, k - 1), tap(line, k), tap(line, k + 1), tap(line, k + 2)
-    slope = c - 0.5 * b - a / 3.0 - d / 6.0
+    slope = c - 0.5 * b - a * _THIRD - d * _SIXTH
     bend = 0.5 * (a + c) - b
-    twist = (d - a) / 6.0 + 0.5 * (b - c)
+    twist = (d - a) * _SIXTH + 0.5 * (b - c)
     return ((twist * x + bend) * x + slope) * x + b
 
 

@@ -48,3 +48,59 @@ def array_of_tree(tree):
     for row, column, number in cells:
         array[rows[row], columns[column]] = number
     return array
+
+
+def resized(matrix, size):
+    """A matrix at another size: the mean over the area that each element covers.
+
+    size   (width, height)
+    """
+    for axis, count in ((0, size[1]), (1, size[0])):
+        length = matrix.shape[axis]
+        if length == count:
+            continue
+        # the area under the values up to every edge of the new elements; differences are the means
+        total = np.cumsum(matrix, axis=axis, dtype=np.float64)
+        total = np.concatenate([np.zeros_like(total.take([0], axis)), total], axis=axis)
+        edges = np.linspace(0.0, length, count + 1)
+        whole = np.minimum(edges.astype(int), length - 1)
+        part = (edges - whole).reshape((-1, 1) if axis == 0 else (1, -1))
+        at_edges = total.take(whole, axis) * (1.0 - part) + total.take(whole + 1, axis) * part
+        matrix = np.diff(at_edges, axis=axis) * (count / length)
+    return matrix.astype(np.float32)
+
+
+def matrix_combination(row, streams):
+    """The weighted sum of the matrices under a row; numbers are uniform matrices, trees become arrays.
+
+    Terms are added in the order of their names. A matrix of another shape than the first counts as zero, and so
+    does what is not finite.
+
+    returns   float32 (rows, columns), (1, 1) where only numbers arrive; None where nothing does
+    """
+    uniform, found = 0.0, None
+    something = False
+    for weight, stream in _terms(row, streams):
+        if isinstance(stream, dict):
+            stream = stream[NUMBER] if set(stream) == {NUMBER} else array_of_tree(stream)
+        something = True
+        if not isinstance(stream, np.ndarray):
+            uniform += weight * stream if np.isfinite(stream) else 0.0
+        elif weight and (found is None or found.shape == stream.shape):
+            term = np.multiply(np.nan_to_num(stream, nan=0.0, posinf=0.0, neginf=0.0), weight, dtype=np.float32)
+            found = term if found is None else found + term
+    if not something:
+        return None
+    if found is None:
+        return np.full((1, 1), uniform, np.float32)
+    return found + np.float32(uniform) if uniform else found
+
+
+def _terms(row, streams):
+    """(weight, stream) of every entry under a row whose stream is there."""
+    for label in sorted(row, key=str):
+        weight, stream = row[label], streams.get(label)
+        if isinstance(weight, dict) and isinstance(stream, dict):
+            yield from _terms(weight, stream)
+        elif not isinstance(weight, dict) and isinstance(stream, dict | np.ndarray | int | float):
+            yield weight, stream
