@@ -20,11 +20,12 @@ MODULES = {
     "save": ("bench.live",),
     "new": ("bench.live",),
     "start": ("bench.live",),
+    "start-after-setup": ("bench.live",),
     "packets": ("bench.live",),
     "dropouts": ("bench.live",),
     "soak": ("bench.live",),
 }
-LONG = ("packets", "dropouts", "soak")  # measured when asked for by name
+LONG = ("start-after-setup", "packets", "dropouts", "soak")  # measured when asked for by name
 TIMED = ("dropouts", "soak")  # functions of (peers, seconds)
 
 

@@ -12,6 +12,7 @@ import random
 import shutil
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -64,21 +65,31 @@ RANGES = {"frequency": (100.0, 400.0), "cutoff": (400.0, 2_000.0), "feedback": (
 class Workplace:
     """A copy of the instrument with a patch of its own, and a private sound server; gone with the `with`.
 
+    is_fresh      without anything that is kept from former runs
     root, patch   the copy and the patch in it
     """
+
+    def __init__(self, is_fresh=False):
+        self._is_fresh = is_fresh
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
         folder = tempfile.mkdtemp(prefix="dmm-bench-")
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         self.root = Path(folder)
+        kept = shutil.ignore_patterns("__pycache__") if self._is_fresh else None
         for part in PARTS:
-            copy = shutil.copy2 if (ROOT / part).is_file() else shutil.copytree
-            copy(ROOT / part, self.root / part)
+            if (ROOT / part).is_file():
+                shutil.copy2(ROOT / part, self.root / part)
+            else:
+                shutil.copytree(ROOT / part, self.root / part, ignore=kept)
         self.patch = self.root / "patches" / "measured.yaml"
         self.patch.write_text(PATCH)
         self.log = self.root / "log.jsonl"
         self.server = self._stack.enter_context(SoundServer())
+        self.environment = {**self.server.environment, "PYTHONPATH": str(self.root)}
+        if self._is_fresh:
+            self.environment["DMM_AV_CACHE"] = str(self.root / "cache")
         return self
 
     def __exit__(self, *_):
@@ -86,7 +97,7 @@ class Workplace:
 
     def player(self, *arguments, patch=None, hog=None):
         """A `Player` of the copy, headless, on the sound server."""
-        environment = {**self.server.environment, "DMM_BENCH_LOG": str(self.log), "PYTHONPATH": str(self.root)}
+        environment = {**self.environment, "DMM_BENCH_LOG": str(self.log)}
         if hog:
             environment["DMM_BENCH_HOG"] = str(hog)
         library = ("--library", self.root / "bench" / "inside.py")
@@ -222,27 +233,38 @@ def new(_peers=True, count=60):
 
 def start(_peers=True, rounds=5):
     """From the command to the first sound in the recording and the first picture."""
-    sounds, pictures = [], []
     with Workplace() as place:
-        arguments = ("--size", "1280x720")
-        for turn in range(rounds + 1):
-            with place.server.record() as recording:
-                before = len(recording.frames())
-                began = time.perf_counter()
-                player = place.player(*arguments)
-                heard = threading.Thread(target=lambda at=before, into=recording: _note_sound(into, at, sounds))
-                heard.start()
-                with player:
-                    player.wait_for("pictures:", 60)
-                    pictures.append(player.moments["pictures:"] - began)
-                    heard.join()
-                    sounds[-1] -= began
-            if turn == 0:  # what is read for the first time, a disk reads
-                sounds.clear(), pictures.clear()
+        started(place)  # what is read for the first time, a disk reads
+        sounds, pictures = zip(*(started(place) for _ in range(rounds)), strict=True)
     return [
         Row("start: command to first sound, warm", statistics.median(sounds), "s"),
         Row("start: command to first picture, warm", statistics.median(pictures), "s"),
     ]
+
+
+def start_after_setup(_peers=True):
+    """The same for the first start after the compilation cache was filled, as `make setup` does it."""
+    with Workplace(is_fresh=True) as place:
+        subprocess.run([sys.executable, "app.py", "warm"], cwd=place.root, env=place.environment, check=True)
+        sound, picture = started(place)
+    return [
+        Row("start: command to first sound, after set-up", sound, "s"),
+        Row("start: command to first picture, after set-up", picture, "s"),
+    ]
+
+
+def started(place):
+    """Seconds from the command to the first sound and to the first picture."""
+    found = []
+    with place.server.record() as recording:
+        silent = len(recording.frames())
+        began = time.perf_counter()
+        listener = threading.Thread(target=_note_sound, args=(recording, silent, found))
+        listener.start()
+        with place.player() as player:
+            player.wait_for("pictures:", 60)
+            listener.join()
+    return found[0] - began, player.moments["pictures:"] - began
 
 
 def _note_sound(recording, begin, found, deadline_s=60.0):
@@ -370,6 +392,7 @@ FIGURES = {
     "save": save,
     "new": new,
     "start": start,
+    "start-after-setup": start_after_setup,
     "packets": packets,
     "soak": soak,
 }

@@ -73,15 +73,17 @@ def lines_of(text):
 
 def test_help_is_there_in_less_than_0_3_seconds():
     def seconds():
-        begun = time.perf_counter()
+        """Of processor time: others may use this machine too."""
+        before = os.times()
         assert "render" in run_app("--help").stdout
-        return time.perf_counter() - begun
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
 
     assert min(seconds() for _ in range(5)) < 0.3
 
 
 def test_nothing_heavy_is_imported_before_a_command_is_chosen():
-    heavy = "'numpy', 'numba', 'moderngl', 'av', 'glfw', 'ruamel', 'sounddevice', 'rich', 'prompt_toolkit'"
+    heavy = "'numpy', 'numba', 'moderngl', 'av', 'glfw', 'yaml', 'sounddevice', 'rich', 'prompt_toolkit'"
     code = f"import sys, dmm_av.commands.command_line; print([m for m in ({heavy},) if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
@@ -175,7 +177,7 @@ def test_a_patch_that_may_not_be_read_is_a_sentence(app):
 
 
 def test_a_bare_name_is_one_of_the_patches_that_come_along(app):
-    assert app("check", "hello_sine")[0] == 0
+    assert app("check", "hello_sine", "lineage/bistable")[0] == 0
     status, _, err = app("check", "helo_sine")
     assert status == 1 and "Did you mean `hello_sine`?" in err
 
@@ -189,7 +191,7 @@ def test_a_bare_name_is_one_of_the_patches_that_come_along(app):
         ('{"tick": 3}', "this is no event"),
         ('{"tick": "soon", "address": "/dmm/undo"}', "this is no event"),
         ('{"tick": 1e999, "address": "/dmm/undo"}', "this is no event"),
-        ('[1, 2]', "this is no event"),
+        ("[1, 2]", "this is no event"),
         ('{"tick": 1, "address": "/dmm/undoo"}', "Did you mean `undo`?"),
         ('{"tick": 1, "address": "/dmm/w/tone/frequency", "args": ["high"]}', "a weight is needed"),
         ('{"tick": 1, "address": "/dmm/w/tone/frequency", "args": 7}', "the arguments are a list"),
@@ -300,7 +302,7 @@ def test_an_event_for_tick_k_is_in_the_matrix_of_state_k_plus_2(app, tone, tmp_p
     events = tmp_path / "events.jsonl"
     events.write_text(
         '{"tick": 3, "address": "/dmm/w/swing/frequency", "args": [7]}\n'
-        '# a remark, and an edit of several messages at a time in seconds\n'
+        "# a remark, and an edit of several messages at a time in seconds\n"
         '{"time": 0.025, "messages": [["/dmm/neuron/late", "sine"], ["/dmm/w/late/frequency", 2]]}\n'
     )
     watched = ("self.matrix/swing/frequency/one/out", "late", "self.matrix/late/frequency/one/out")
@@ -310,6 +312,14 @@ def test_an_event_for_tick_k_is_in_the_matrix_of_state_k_plus_2(app, tone, tmp_p
     assert [line[watched[0]] for line in lines] == [3, 3, 3, 3, 3, 7, 7, 7, 7]
     assert [line["late"] is None for line in lines] == [True] * 8 + [False]
     assert [line[watched[2]] for line in lines][-2:] == [0.0, 2.0]
+
+
+def test_what_an_edit_says_leaves_edits_one_tick_after_it_was_queued(app, tone, tmp_path):
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"tick": 3, "address": "/dmm/w/swing/frequency", "args": [7]}\n')
+    _, out, _ = app("trace", tone, "--ticks", "6", "--events", events, "--watch", "edits.osc")
+    delta = {"swing": {"frequency": {"one": {"out": 4.0}}}}
+    assert [line["edits.osc"] for line in lines_of(out)] == [{}, {}, {}, {}, delta, {}]
 
 
 def test_an_edit_that_is_refused_is_told_and_the_trace_goes_on(app, tone, tmp_path):
@@ -342,8 +352,10 @@ def test_a_reference_that_nothing_answers_to_is_a_sentence(app, tone, reference,
 
 def test_what_is_measured_in_pictures_is_traced_as_it_is_rendered(app, tmp_path):
     path = tmp_path / "eye.yaml"
-    path.write_text("size: [32, 32]\nneurons:\n  grey: {is: solid, red: 0.5, green: 0.5, blue: 0.5}\n"
-                    "  eye: {is: level.image, picture: grey}\n")
+    path.write_text(
+        "size: [32, 32]\nneurons:\n  grey: {is: solid, red: 0.5, green: 0.5, blue: 0.5}\n"
+        "  eye: {is: level.image, picture: grey}\n"
+    )
     _, out, _ = app("trace", path, "--ticks", "12", "--watch", "eye.out")
     seen = [line["eye.out"] for line in lines_of(out)]
     assert seen[:8] == [0.0] * 8  # of picture n in the state of picture n + 2
@@ -408,7 +420,7 @@ def test_an_unknown_activation_is_a_remark_since_its_weights_are_kept(app, tmp_p
     assert "1 remark." in out
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "patches").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "patches").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_patch_that_comes_along_has_no_mistakes(app, path):
     status, out, _ = app("check", path)
     assert status == 0 and "no mistakes" in out
@@ -444,7 +456,7 @@ def test_a_users_activations_are_listed_too(app, tmp_path):
 def test_patches_are_listed_with_what_they_teach(app):
     _, text, _ = app("list", "patches", "--json")
     names = {row["name"]: row for row in json.loads(text)}
-    assert {path.stem for path in (ROOT / "patches").glob("*.yaml")} == set(names)
+    assert {path.stem for path in (ROOT / "patches").rglob("*.yaml")} == {name.rpartition("/")[2] for name in names}
     assert all(row["about"] and yaml.safe_load(Path(row["file"]).read_text("utf-8")) for row in names.values())
 
 

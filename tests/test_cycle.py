@@ -592,20 +592,21 @@ def agreement(text, ticks, groups=()):
     heard = {}
     components = control_components(machine, heard)
     state = State({"self": machine.outputs["self"]})
+    answers = {}
     for k in range(ticks):
         if k in groups:
-            answers = submit(run, *groups[k])
+            answers[k] = submit(run, *groups[k])
         held = {name: machine.outputs[name] for name in ("one", "osc", "edits", "self")}
         held.update({name: machine.outputs.get(name, {}) for name in machine.plan.drawing.readbacks})
         matrix = machine.network.matrix.with_zeros()
         run.step()
-        assert k not in groups or k + 2 > machine.k or answers == [None]
         machine.refresh()
         for name, output in machine.plan.exports:
             heard.setdefault(name, {})[output] = machine.value(f"{name}.{output}")
         clock = Tick(k, machine.patch.rates.tick)
         state = two_stroke_cycle(components, state, clock, held, machine.patch.rates.hops, matrix)
         yield machine, state
+    assert answers == {k: [None] for k in groups}, "an edit was refused"
 
 
 def control_components(machine, heard):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from running import lockstep, sound, steps, submit
 
-from dmm_av.network.edits import Crossfade, Cut, Insert, New, Remove, Set, Setting, Undo
+from dmm_av.network.edits import Crossfade, Cut, Insert, Mute, New, Remove, Set, Setting, Undo
 
 LAMP = """
 neurons:
@@ -226,3 +226,52 @@ def test_a_weight_set_together_with_a_new_neuron_is_heard_too():
     steps(run, 5)
     run.machine.refresh()
     assert run.machine.value("lamp") == pytest.approx(0.7)
+
+
+def test_any_number_of_a_picture_can_be_modulated_live():
+    run = lockstep("neurons:\n  swing: sine\n  waves: stripes\nmatrix:\n  screen.image: waves\n")
+    steps(run, 8)
+    before = run.machine.frame().values
+    assert submit(run, Set("waves.angle", "swing", 0.5), Set("waves.frequency", "swing", 3.0)) == []
+    steps(run, 8)
+    after = run.machine.frame().values
+    assert len(before) == len(after)
+    assert not np.array_equal(before, after)
+
+
+def test_a_neuron_that_is_not_finite_is_muted_and_named_and_an_edit_wakes_it():
+    run = lockstep("neurons:\n  burst: {is: product, a: 1e200, b: 1e200}\n  heard: {is: product, a: burst}\n")
+    steps(run, 240 * 5)
+    run.machine.refresh()
+    assert run.machine.value("heard") == 0.0
+    said = [notice.sentence for notice in run.machine.notices if notice.where == "burst"]
+    assert len(said) == 2 and "until you edit it" in said[1]
+    submit(run, Set("burst.a", "one", 3e-200))
+    steps(run, 10)
+    run.machine.refresh()
+    assert run.machine.value("heard") == pytest.approx(3.0)
+
+
+def test_what_is_set_while_a_neuron_is_muted_is_what_it_has_afterwards():
+    run = lockstep("neurons:\n  tone: {is: sine~}\nmatrix:\n  speakers.both: {tone: 0.5}\n")
+    submit(run, Mute("tone"))
+    steps(run, 8)
+    submit(run, Set("speakers.both", "tone", 0.3))
+    steps(run, 8)
+    submit(run, Mute("tone", False))
+    steps(run, 8)
+    assert weight(run, "speakers", "both", "tone", "out") == 0.3
+
+
+def test_a_tick_that_fails_is_told_and_the_next_one_comes(monkeypatch):
+    run = lockstep(LAMP)
+    steps(run, 3)
+    monkeypatch.setattr(run.machine, "_run_trees", lambda streams: 1 / 0)
+    answer = submit(run, Set("lamp.input", "one", 0.7))
+    steps(run, 2)
+    monkeypatch.undo()
+    steps(run, 2)
+    assert "ZeroDivisionError" in answer[0]
+    assert submit(run, Set("lamp.input", "one", 0.6)) == []
+    steps(run, 3)
+    assert weight(run, "lamp", "input", "one", "out") == 0.6

@@ -130,10 +130,53 @@ def golden_blur(radius):
     )
 
 
+def golden_wave(x, y, age, k):
+    p, q = U - 0.5 - x, V - 0.5 - y
+    far = 450.0 * np.hypot(p * ASPECT, q)
+    zoom = 0.75 + 0.25 * np.sin(k * (far / age + age / (1.0 + 0.01 * age)))
+    return smooth(0.5 + x + p * zoom, 0.5 + y + q * zoom)
+
+
+def golden_moire(x, y, amount, speed, offset, places):
+    p, q = (U, V) if places == "corner" else ((U - 0.5) * ASPECT, V - 0.5)
+    if places == "polar":
+        p, q = np.hypot(p, q), np.arctan2(q, p) / TAU
+    tooth = amount * np.sin(x * p + y * q) + speed
+    return colours(*(np.mod(tooth + lag * offset, 1.0) for lag in (-1, 0, 1)))
+
+
 SIGNED = colours(np.sin(TAU * 3 * U), np.cos(TAU * 2 * V), 2.0 * U - 1.0, 1.0)
 SIGNED_FINE = (lambda u, v: colours(np.sin(TAU * 3 * u), np.cos(TAU * 2 * v), 2.0 * u - 1.0, 1.0))(*places(960, 540))
 
 GOLDEN = {
+    "wave": [
+        (dict(picture=FINE, x=0.1, y=-0.2, age=100, k=0.5), {}, golden_wave(0.1, -0.2, 100, 0.5), 2e-3),
+        (dict(picture=FINE, age=1000, k=1), {}, golden_wave(0, 0, 1000, 1), 2e-3),
+        (dict(picture=FINE, age=0, k=1), {}, SEEN, 2e-3),
+    ],
+    "tiles": [
+        (
+            dict(a=FINE, b=OTHER_FINE, e=FINE),
+            {"columns": 2, "rows": 3},
+            np.vstack(
+                [
+                    np.hstack([smooth(*places(32, 12)), other(*places(32, 12))]),
+                    np.zeros((12, 64, 4)),
+                    np.hstack([smooth(*places(32, 12)), np.zeros((12, 32, 4))]),
+                ]
+            ),
+            4e-3,
+        )
+    ],
+    "moire": [
+        (
+            dict(x=7, y=5, amount=1.5, speed=9.3, offset=0.01),
+            {"places": where},
+            golden_moire(7, 5, 1.5, 9.3, 0.01, where),
+            1e-3,
+        )
+        for where in ("corner", "middle", "polar")
+    ],
     "stripes": [
         (dict(frequency=5, speed=0.3, offset=0, angle=0), {}, golden_stripes(5, 0.3, 0, 0), 1e-5),
         (dict(frequency=8, speed=0.9, offset=0.2, angle=0.15), {}, golden_stripes(8, 0.9, 0.2, 0.15), 1e-5),
@@ -271,7 +314,7 @@ GOLDEN = {
         )
     ],
 }
-ELSEWHERE = {"picture", "noise.image"}  # have tests of their own below
+ELSEWHERE = {"picture", "noise.image", "movie", "camera"}  # have tests of their own
 
 
 def test_every_picture_activation_has_a_golden_formula():
@@ -309,7 +352,7 @@ def test_every_shader_draws_finite_values_whatever_it_is_given(name):
 @pytest.mark.parametrize("name", SHADERS)
 def test_a_picture_on_its_defaults_is_no_blank_sheet(name):
     activation = LIBRARY[name]
-    if name in ("solid", "picture"):  # black until it has a colour or a file
+    if name in ("solid", "picture", "movie", "camera"):  # black until it has a colour or a file
         return
     inputs = default_inputs(activation)
     inputs |= {

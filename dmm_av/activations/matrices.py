@@ -183,11 +183,11 @@ LIBRARY.add(
     Activation(
         name="monochrome",
         side="picture",
-        about="A picture file as a matrix of greys in [0, 1], row 0 on top.",
+        about="A picture file as a matrix of greys in [0, 1], row 0 on top; or the numbers of a NumPy file.",
         inputs={},
         outputs={"out": Output("out", Kind.MATRIX)},
         settings={
-            "file": Setting("file", "file", about="PNG, JPEG, WebP …"),
+            "file": Setting("file", "file", about="PNG, JPEG, WebP …; .npy holds exact numbers"),
             "size": Setting("size", "size", about="[width, height] in pixels; else as large as the file"),
         },
         source="Rec.601",

@@ -6,10 +6,9 @@ Patterns in beats are elsewhere, and so are scripts that give out whole trees ti
 import re
 from functools import lru_cache
 
-from dmm_av.network.activation import Setting, State, signal, tree
+from dmm_av.network.activation import Output, Setting, State, signal, tree
 from dmm_av.network.reference import parse_reference
 from dmm_av.streams.kinds import Kind
-from dmm_av.network.activation import Output
 from dmm_av.streams.units import UNITS, Number, Trigger
 from dmm_av.streams.vvalue import total
 
@@ -87,11 +86,10 @@ def _delta(verb, words, matrix):
         rows = matrix.get(template, {})
         return {name: {port: _renamed(row, template, name) for port, row in rows.items()}} if rows else {}
     to, source = parse_reference(words[0]), parse_reference(words[1])
-    *path, last = (source.name, *(source.path or ("out",)))
-    node = {last: float(words[2])}
-    for label in reversed(path):
-        node = {label: node}
-    return {to.name: {"/".join(to.path): node}}
+    delta = float(words[2])
+    for label in reversed((source.name, source.port or "out", *source.branches)):
+        delta = {label: delta}
+    return {to.name: {"/".join((to.port, *to.branches)): delta}}
 
 
 def _renamed(row, template, name):

@@ -262,18 +262,18 @@ def _outputs(declared):
         path = ("outputs", name)
         _check_fields(fields, "output", path)
         kind = fields.get("kind", "image")
-        if kind not in ("image", "matrix", "number"):
-            raise _Mistake((*path, "kind"), f"no output is of kind `{kind}`. Known: image, matrix, number.")
+        if kind not in ("image", "matrix", "number", "vvalue"):
+            raise _Mistake((*path, "kind"), f"no output is of kind `{kind}`. Known: image, matrix, number, vvalue.")
         outputs[name] = Output(name, Kind(kind), _unit(fields, path), str(fields.get("about", "")))
-        if kind == "number":
-            channel, part = fields.get("mean", "grey"), fields.get("of", "whole")
+        if kind in ("number", "vvalue"):
+            channel, part = fields.get("mean", "grey"), fields.get("of", "whole" if kind == "number" else "cells")
             if channel not in CHANNELS:
                 raise _Mistake((*path, "mean"), f"`mean: {channel}` is unknown. {nearest('', CHANNELS)}")
-            if part not in PARTS:
+            if part not in (PARTS if kind == "number" else ("cells",)):
                 raise _Mistake((*path, "of"), f"`of: {part}` is unknown. {nearest('', PARTS)}")
             means[name] = (channel, part)
     if means and len(means) != len(outputs):
-        raise _Mistake(("outputs",), "the outputs are all numbers, or one picture or matrix called `out`.")
+        raise _Mistake(("outputs",), "the outputs are all numbers and trees, or one picture or matrix called `out`.")
     if not means and outputs and list(outputs) != ["out"]:
         raise _Mistake(("outputs",), "a shader draws one picture or matrix, called `out`.")
     return outputs or {"out": Output("out", Kind.IMAGE)}, means

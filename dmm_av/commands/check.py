@@ -52,7 +52,7 @@ def _examine(one, activations):
 
 def _unreadable_files(patch, path, library):
     """A sentence for every picture file that a setting names and that cannot be read."""
-    from dmm_av.engine.picture_file import read_picture
+    from dmm_av.engine.picture_file import read_matrix, read_picture
     from dmm_av.errors import MediaError
 
     for name, declared in patch.neurons.items():
@@ -62,6 +62,7 @@ def _unreadable_files(patch, path, library):
                 is_camera = activation.notes.get("moving") == "camera"  # may be plugged in later
                 if setting.kind == "file" and activation.side == "picture" and named and not is_camera:
                     try:
-                        read_picture(path.parent / str(named))
+                        read = read_matrix if str(named).endswith(".npy") else read_picture
+                        read(path.parent / str(named))
                     except MediaError as error:
                         yield f"{path}, line {declared.line}, `{name}.{setting.name}`: {error} Check its name."

@@ -40,17 +40,14 @@ for name, command in (
 def main(arguments=None):
     """Runs the command line; returns the exit status. A mistake of the player is one sentence on stderr."""
     try:
-        return commands(args=arguments, standalone_mode=False, prog_name=PROGRAM) or 0
+        status = commands(args=arguments, standalone_mode=False, prog_name=PROGRAM) or 0
     except DmmError as error:
         print(error, file=sys.stderr)
         return 1
     except typer.Exit as leaving:
-        if leaving.exit_code == INTERRUPTED:
-            print("stopped", file=sys.stderr)
-        return leaving.exit_code
+        status = leaving.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        print("stopped", file=sys.stderr)
-        return INTERRUPTED
+        status = INTERRUPTED
     except OSError as error:
         print(_system_sentence(error), file=sys.stderr)
         return 1
@@ -59,6 +56,9 @@ def main(arguments=None):
             print(_usage_sentence(error), file=sys.stderr)
             return 2
         raise
+    if status == INTERRUPTED:
+        print("stopped", file=sys.stderr)
+    return status
 
 
 def _system_sentence(error):

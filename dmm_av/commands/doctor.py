@@ -47,7 +47,7 @@ def _libraries():
 
     from dmm_av.errors import DeviceError
 
-    names = ("numpy", "numba", "moderngl", "glfw", "sounddevice", "python-osc", "av", "ruamel.yaml", "watchfiles")
+    names = ("numpy", "numba", "moderngl", "glfw", "sounddevice", "python-osc", "av", "PyYAML", "watchfiles")
     found, missing = [], []
     for name in names:
         try:

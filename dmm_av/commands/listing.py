@@ -93,12 +93,11 @@ def _devices(_):
 
 
 def _patches(_):
-    from dmm_av.commands.opening import PATCHES
+    from dmm_av.commands.opening import bundled_patches
 
     lines, rows = [], []
-    for path in sorted(PATCHES.rglob("*.yaml")):
+    for name, path in bundled_patches().items():
         first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-        name = str(path.relative_to(PATCHES).with_suffix(""))
         rows.append({"name": name, "file": str(path), "about": first})
         lines.append(f"{name:28} {first}")
     return lines, rows

@@ -26,12 +26,17 @@ def open_patch(path, library):
     from dmm_av.network.patch import read_patch
 
     text, path = str(path), Path(path)
-    if not path.exists() and text and "/" not in text and not path.suffix:
-        known = {one.stem: one for one in PATCHES.glob("*.yaml")}
+    if not path.exists() and text and not path.suffix and not path.is_absolute():
+        known = bundled_patches()
         if text not in known:
             raise PatchError(f"{text}: there is no such file, and no patch is called so. {nearest(text, known)}")
         path = known[text]
     return read_patch(path, library), path
+
+
+def bundled_patches():
+    """{name: path} of the patches that come with the instrument."""
+    return {path.relative_to(PATCHES).with_suffix("").as_posix(): path for path in sorted(PATCHES.rglob("*.yaml"))}
 
 
 def tempo_of(patch):

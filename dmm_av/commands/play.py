@@ -76,11 +76,11 @@ class _Show:
         from dmm_av.engine.ring import Ring
         from dmm_av.engine.signal_vm import SignalVM
         from dmm_av.io.audio_device import VirtualClock, open_output
-        from dmm_av.scheduler.live import Live
+        from dmm_av.scheduler.live import Live, ring_frames
 
         self.patch, self.path, self.library, self.stage = patch, path, library, stage
         self.library_files = [Path(file).resolve() for file in library_files]
-        ring = Ring()
+        ring = Ring(ring_frames(patch.rates.sample, patch.rates.tick))
         if audio:
             output, sentence = open_output(ring, patch.rates.sample, device)
             if sentence:

@@ -17,9 +17,7 @@ def render(
         typer.Option("-o", "--output", metavar="OUT", help="OUT.mp4 .mkv .mov .webm .wav, or OUT%05d.png"),
     ],
     duration: Annotated[str, typer.Option(metavar="TIME", help="20 (seconds), 1:30 or 8beats.")] = "10",
-    size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="1280x720, 1080p, 4k; default: the patch's.")
-    ] = None,
+    size: Annotated[str | None, typer.Option(metavar="SIZE", help="1280x720, 1080p, 4k; default: the patch's.")] = None,
     fps: Annotated[
         str | None, typer.Option(metavar="RATE", help="60 or 30000/1001; default: the patch's frame rate.")
     ] = None,

@@ -47,6 +47,7 @@ def trace(
     run = LockStep(opened, activations, vm, None, read_events(events, opened.rates.tick), path)
     machine = run.machine
     _check(watched, machine, events)
+    machine.tells_edits = any(re.split("[./]", reference)[0] == "edits" for reference in watched)
     run.stage = _stage(opened, path, machine, events)
     try:
         for _ in range(ticks):

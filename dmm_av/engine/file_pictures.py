@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dmm_av.engine.picture_file import grey_of, premultiplied, read_picture
+from dmm_av.engine.picture_file import grey_of, premultiplied, read_matrix, read_picture
 from dmm_av.errors import DeviceError, DmmError
 
 
@@ -29,6 +29,9 @@ class FilePictures:
         """Reads a file, again if need be."""
         self._problems[path, kind] = None
         try:
+            if kind == "matrix" and path.suffix == ".npy":
+                self._held[path, kind] = read_matrix(path)
+                return
             rgba = read_picture(path)
             if max(rgba.shape) > self._max_size:
                 raise DeviceError(

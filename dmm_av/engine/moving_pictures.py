@@ -75,7 +75,7 @@ class MovingPictures:
 
     def _opened(self, moving):
         """(source or None, sentence or None)."""
-        if moving.kind == "movie" and moving.path is None:
+        if moving.path is None and (moving.kind == "movie" or self._open_camera is None):
             return None, None
         try:
             if moving.kind == "movie" or (moving.path is not None and moving.path.is_file()):

@@ -30,6 +30,27 @@ def read_picture(path):
         raise MediaError(f"`{path.name}` is no picture that can be read ({_reason(error)}).") from error
 
 
+def read_matrix(path):
+    """The numbers of a NumPy file, as they are: float32 (rows, columns), not finite ones as 0.
+
+    errors   MediaError: missing, broken, no matrix
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MediaError(f"There is no matrix file `{path.name}` in `{path.parent}`.")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise MediaError(f"`{path.name}` is no matrix that can be read ({error}).") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:
+        raise MediaError(f"`{path.name}` holds no matrix of numbers. Save a 2-D array of them.")
+    if array.size > MOST_PIXELS:
+        raise MediaError(f"`{path.name}` has {array.shape[1]} × {array.shape[0]} elements. Make it smaller.")
+    with np.errstate(over="ignore"):
+        numbers = np.array(array, np.float32)
+    return np.where(np.isfinite(numbers), numbers, np.float32(0.0))
+
+
 def _rgba(frame):
     # greys are taken as they are: a colour conversion would round them
     if frame.format.name == "gray":

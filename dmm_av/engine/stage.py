@@ -29,7 +29,7 @@ from dmm_av.engine.moving_pictures import MovingPictures
 from dmm_av.engine.programs import Programs, Samplers
 from dmm_av.engine.shader import FULL_SCREEN, Read, screen_shader
 from dmm_av.errors import DmmError
-from dmm_av.streams.linear import resized
+from dmm_av.streams.linear import resized, tree_of_array
 
 SHOWS = ("clamp", "bipolar", "abs", "tonemap")
 SCREEN = "screen"
@@ -683,9 +683,10 @@ class PictureEngine:
 
 
 def means(texels, activations):
-    """The numbers that measuring activations declare: means over the picture or half of it.
+    """The numbers that measuring activations declare: means over the picture or half of it, or every texel of it.
 
     texels   float32 (height, width, 4), row 0 at the bottom
+    returns  {output: number}, or where it is of `cells` {output: {row: {column: number}}}, row 0 on top
     """
     height, width = texels.shape[:2]
     halves = {
@@ -700,6 +701,10 @@ def means(texels, activations):
     measured = {}
     for activation in activations:
         for output, (which, part) in activation.notes["means"].items():
+            if part == "cells":
+                cells = texels[::-1, :, :3] @ GREY if which == "grey" else texels[::-1, :, channel[which]]
+                measured[output] = tree_of_array(cells)
+                continue
             colour = colours[part]
             measured[output] = float(colour[:3] @ GREY if which == "grey" else colour[channel[which]])
     return measured

@@ -42,6 +42,14 @@ class OfflineStage:
         self._engine.draw(values)
         return self._engine.screen_pixels()
 
+    def picture(self, name):
+        """What a picture neuron drew last: float32 (height, width, 4), row 0 on top."""
+        return self._engine.picture(name)
+
+    def matrix(self, name):
+        """What a matrix neuron computed last: float32 (rows, columns)."""
+        return self._engine.matrix(name)
+
     def readback(self):
         """{neuron: numbers} measured in the frame drawn last."""
         return self._engine.readback()

@@ -206,7 +206,7 @@ class Delayed:
 def _read_step(step, integrand):
     """Inputs and roles of a step, from its signature: (inputs with units, parameters as (name, role))."""
     inputs, parameters = {}, []
-    for parameter in inspect.signature(step).parameters.values():
+    for parameter in inspect.signature(step, eval_str=True).parameters.values():
         if parameter.name in ("clock", "phase", "turn"):
             parameters.append((parameter.name, parameter.name, None))
             continue

@@ -221,6 +221,14 @@ class SelfNeuron:
         else:
             attempt.write(entry, (towards(value, goal, attempt.gain), key))
 
+    def _land_by_hand(self, attempt, entry, target, ramp=None):
+        """The same; what a mute keeps of this entry is forgotten, so that unmuting adds nothing to it."""
+        column = self.network.muted.get(entry[2], {})
+        if entry in column:
+            left = {other: weight for other, weight in column.items() if other != entry}
+            attempt.assign((MUTED, entry[2]), left)
+        self._land(attempt, entry, target, ramp)
+
     def _ticks(self, entry, ramp):
         if self._is_beginning:
             return 0
@@ -245,7 +253,7 @@ class SelfNeuron:
     def _set(self, attempt, edit):
         weight = finite(edit.weight, "a weight")
         for entry in self.network.expand(edit.to, edit.source):
-            self._land(attempt, entry, weight, edit.ramp)
+            self._land_by_hand(attempt, entry, weight, edit.ramp)
 
     def _set_norm(self, attempt, edit):
         position = finite(edit.position, "a position")
@@ -253,7 +261,7 @@ class SelfNeuron:
             declared = self.network.input(entry[0], entry[1])
             if declared is None:
                 raise EditError(f"edit: `{entry[0]}.{entry[1]}` is not declared, so it has no range. Use `set`.")
-            self._land(attempt, entry, declared.unit.from_norm(position), edit.ramp)
+            self._land_by_hand(attempt, entry, declared.unit.from_norm(position), edit.ramp)
 
     def _add(self, attempt, edit):
         amount = finite(edit.amount, "an amount")
@@ -268,11 +276,11 @@ class SelfNeuron:
         factor = finite(edit.factor, "a factor")
         remedy = ", so it cannot be scaled. Use `set`"
         for entry, (weight, _) in list(self._connected(attempt, edit.to, edit.source, remedy)):
-            self._land(attempt, entry, finite(weight * factor, "a weight"), edit.ramp)
+            self._land_by_hand(attempt, entry, finite(weight * factor, "a weight"), edit.ramp)
 
     def _cut(self, attempt, edit):
         for entry, _ in list(self._connected(attempt, edit.to, edit.source)):
-            self._land(attempt, entry, None, edit.ramp)
+            self._land_by_hand(attempt, entry, None, edit.ramp)
 
     def _new(self, attempt, edit):
         network, name = self.network, edit.name
@@ -381,7 +389,7 @@ class SelfNeuron:
         if network.kind_of_source(a) == network.kind_of_source(b) == Kind.AUDIO and 0.0 < position < 1.0:
             weights = (math.cos(0.25 * math.tau * position), math.sin(0.25 * math.tau * position))
         for entry, weight in zip((a, b), weights, strict=True):
-            self._land(attempt, entry, weight, edit.ramp)
+            self._land_by_hand(attempt, entry, weight, edit.ramp)
 
     def _mute(self, attempt, edit):
         network = self.network

@@ -6,6 +6,7 @@ is counted. Frames are handed to a stage client, which never blocks.
 
 import contextlib
 import gc
+import math
 import os
 import queue
 import sys
@@ -20,12 +21,21 @@ from dmm_av.scheduler.performance import Performance
 
 IDLE_S = 0.000_5
 BEGIN_S = 120.0  # what compiling the loops may take where the cache is empty
-AHEAD_BLOCKS = 6  # of sound in the ring: what a slow tick may take before the VM goes on without it
-NEEDED_BLOCKS = 2  # below which it goes on
+AHEAD_S = 1 / 30  # of sound in the ring: what a slow tick may take before the VM goes on without it
+NEEDED_S = 1 / 60  # below which it goes on: a device that is late asks for two of its blocks at once
+FEWEST_BLOCKS = 3  # in the ring, where ticks are slow
+RING_S = 0.08
+MOST_SENT_PLANS = 8  # that the stage has not said it is ready for
 SWITCH_S = 0.000_5  # how long another thread of this process may keep the interpreter from the ticks
 FADE_S = 0.06  # what is in the ring, and 10 ms of fading
 GIVE_UP_S = 1.0  # how long a device that went silent may take to close
 NICENESS = -10  # of the ticks, where the system grants it: after the threads that make sound, before all others
+
+
+def ring_frames(sample_rate, tick_rate):
+    """How many frames a ring must hold for a performance at these rates: a power of two."""
+    frames = max(RING_S * sample_rate, (FEWEST_BLOCKS + 1) * sample_rate / tick_rate)
+    return 1 << math.ceil(math.log2(frames))
 
 
 class Live:
@@ -62,9 +72,10 @@ class Live:
         gc.enable()
         self._thread.start()
         self._builder.start()
-        block = self.vm.block
-        self.vm.start(self.output.ring.base, AHEAD_BLOCKS * block, NEEDED_BLOCKS * block)
-        self.vm.wait(AHEAD_BLOCKS, BEGIN_S)  # the device begins on a full ring
+        block, rate = self.vm.block, self.vm.sample_rate
+        ahead = max(round(AHEAD_S * rate), FEWEST_BLOCKS * block)
+        self.vm.start(self.output.ring.base, ahead, max(round(NEEDED_S * rate), block))
+        self.vm.wait(ahead // block, BEGIN_S)  # the device begins on a full ring
         self.output.start()
 
     def stop(self):
@@ -137,7 +148,10 @@ class Live:
                 _, request = self.events.popleft()
                 self.performance.request(request.group, request.commands, request.data)
             if machine.is_frame and self.stage is not None:
-                self._show()
+                try:
+                    self._show()
+                except Exception as error:  # a frame that fails is missed, sound and edits go on
+                    machine.notice("picture", f"{type(error).__name__}: {error}")
             machine.tick()
 
     def _show(self):
@@ -150,5 +164,7 @@ class Live:
         self._sent_plans[newest] = plan
         if ready in self._sent_plans:
             self._sent_plans = {version: kept for version, kept in self._sent_plans.items() if version >= ready}
+        while len(self._sent_plans) > MOST_SENT_PLANS:  # no stage is there to be ready
+            del self._sent_plans[next(iter(self._sent_plans))]
         version, drawn = next(iter(self._sent_plans.items()))
         self.stage.send_frame(self.machine.frame(drawn), version)

@@ -19,7 +19,8 @@ from dmm_av.engine.signal_plan import build_plan as build_signal_plan
 from dmm_av.engine.step_compiler import is_compiled
 from dmm_av.errors import DmmError, EditError
 from dmm_av.network import edits as verb
-from dmm_av.network.network import AUTHORS, Network
+from dmm_av.network.attempt import Changes
+from dmm_av.network.network import AUTHORS, BUILT_IN, Network
 from dmm_av.network.patch import patch_group
 from dmm_av.network.reference import activation_prefix, parse_reference
 from dmm_av.network.self_neuron import SelfNeuron
@@ -30,7 +31,11 @@ from dmm_av.streams.vvalue import leaves, linear_combination, number_at, scaled,
 
 READBACK_FRAMES = 2
 BEATS_PER_BAR = 4
-MOST_WAITING = 100_000
+MOST_WAITING = 100_000  # edits and data
+MOST_WAITING_FOR_A_LINE = 1_000
+MOST_A_TICK = 2_000  # edits and data that one tick takes from the queue; the rest waits for the next
+MOST_KEPT_STATES = 32  # of removed neurons, for undo: a delay line is a megabyte
+RESTARTS = 3  # of a neuron that gave non-finite values, before it waits for an edit
 
 
 @dataclass(frozen=True)
@@ -79,15 +84,19 @@ class Machine:
         self._at_full_gain = set()
         self._pulses = []
         self._must_replan = False
-        self._pending = []
+        self._pending = self._leaving = []  # edits on their way to Self, and those that leave `edits` in this tick
         self._waiting = []
         self._preparing = []
         self._tree_states = {}
         self._failed = {}
+        self._struck = {}
+        self._kept_states = deque()
+        self._picture_numbers = {}
         self._readbacks = deque()
         self._external_values = None
         self._version = 0
         self.plan = None
+        self._numbers, self._places = np.zeros(0), {}  # what the signal side gave last, and where each of it stands
         self._swapped_at = -1
         self._former_exports = {}
         self._matrix_sent = {}
@@ -95,6 +104,7 @@ class Machine:
         self.tempo = 120.0
         self._last_beat = 0.0
         self.changed = None  # a listener: called with {entry: (before, after)} after each tick that changed W
+        self.tells_edits = False  # whether nominal deltas flow out of `edits` where no neuron reads them, too
         self.prepare = None  # a driver may set it: prepare(activations, done) builds pieces off the tick path
         self.is_exact = False  # a driver may set it: in this tick no edit waits for what it needs
         self._rehearsals = None
@@ -104,6 +114,7 @@ class Machine:
         self._new_plan(0)
         self._post_externals(0)
         self.vm.publish(0)
+        self.refresh()
 
     # --- what others ask of it -----------------------------------------------------------------------
 
@@ -160,6 +171,7 @@ class Machine:
             taken = [former.get(source, -1) for source in exports]
             numbers = np.array([numbers[i] if 0 <= i < len(numbers) else 0.0 for i in taken])
         self._numbers = numbers if len(numbers) == len(exports) else np.zeros(len(exports))
+        self._places = exports
 
     def check_reference(self, reference):
         """Errors: a sentence for names that nothing answers to, and for pictures."""
@@ -197,7 +209,7 @@ class Machine:
         """[(port, number)] of every number that flows out of a neuron now; trees give their leaves."""
         found = [
             (output, float(self._numbers[index]))
-            for (owner, output), index in self.plan.exports.items()
+            for (owner, output), index in self._places.items()
             if owner == name
         ]
         for output, stream in self.outputs.get(name, {}).items():
@@ -212,7 +224,7 @@ class Machine:
         if not path:
             return self._whole(name)
         output, *branches = path
-        index = self.plan.exports.get((name, "/".join(path)))
+        index = self._places.get((name, "/".join(path)))
         if index is not None:
             return float(self._numbers[index])
         found = self.outputs.get(name, {}).get(output)
@@ -235,7 +247,7 @@ class Machine:
         above = "/".join(path) + "/"
         return {
             output.removeprefix(above): float(self._numbers[index])
-            for (owner, output), index in self.plan.exports.items()
+            for (owner, output), index in self._places.items()
             if owner == name and output.startswith(above)
         }
 
@@ -248,15 +260,29 @@ class Machine:
     def tick(self):
         """Makes state k+1 of trees and Self, and posts to the signal VM what it needs for tick k+1."""
         with self._ticking:
-            changes = self._tick()
+            try:
+                changes = self._tick()
+            except Exception as error:  # whatever goes wrong in one tick, the next one comes
+                changes = self._skipped(error)
         self._answer(changes)
+
+    def _skipped(self, error):
+        """Lets a tick pass in which something failed: its edits are answered, the engines play on as they were."""
+        sentence = f"tick {self.k} failed over it ({type(error).__name__}: {error}); the last good state plays on."
+        self.notice("machine", sentence)
+        lost = self._pending if self._pending is self._leaving else [*self._pending, *self._leaving]
+        changes = Changes(answers=[(group, sentence) for group in lost])
+        self._pending = self._leaving = []
+        self.k += 1
+        self.vm.publish(self.k)
+        return changes
 
     def _tick(self):
         k = self.k
         self.refresh()
         self._follow_transport()
         self._take_readbacks(k)
-        groups = self._drain()
+        groups = self._leaving = self._drain()
         streams = self._streams_for_trees()
         following = self._run_trees(streams)
         changes = self._resolve_self(streams)
@@ -289,15 +315,12 @@ class Machine:
         for labels in self._pulses:
             self._put_held(labels, 0.0)
         self._pulses = []
-        for _ in range(len(self._queue)):
+        for _ in range(min(len(self._queue), MOST_A_TICK)):
             what, content = self._queue.popleft()
             if what == "data":
                 self._hold(*content)
             elif what == "activations":
-                for activation in content:
-                    self.library.add(activation, replace=True)
-                self._failed.clear()
-                self._must_replan = True
+                groups += self._take_activations(content)
             else:
                 self._sort_in(content, groups)
         if self._preparing:
@@ -310,9 +333,25 @@ class Machine:
             groups += [replace(waiting.group, at=None) for waiting in due]
         return groups
 
+    def _take_activations(self, activations):
+        """Takes over new declarations; neurons that apply them get rows for inputs that are new."""
+        for activation in activations:
+            self.library.add(activation, replace=True)
+        self._failed.clear()
+        self._must_replan = True
+        names = {activation.name for activation in activations}
+        mixtures = {name: self.network.mixture(name) for name in self.network.matrix.inputs if name not in BUILT_IN}
+        return [
+            verb.Group((verb.New(name, mixture),), "file")
+            for name, mixture in mixtures.items()
+            if names & set(mixture) and ":" not in name
+        ]
+
     def _sort_in(self, group, groups):
         if group.at is not None:
             try:
+                if len(self._waiting) >= MOST_WAITING_FOR_A_LINE:
+                    raise DmmError(f"at: {MOST_WAITING_FOR_A_LINE} edits wait for their time already. Send it later.")
                 self._waiting.append(_Waiting(group, self._grid_line(group.at)))
             except DmmError as error:
                 self._reply(group, str(error))
@@ -524,7 +563,7 @@ class Machine:
     def _nominal(self, groups):
         """What neurons read on `edits`: the nominal deltas, computed only where somebody reads them."""
         column = self.network.matrix.columns.get("edits", {})
-        if not groups or len(column) <= len(AUTHORS):
+        if not groups or (len(column) <= len(AUTHORS) and not self.tells_edits):
             return {}
         found = {}
         for group in groups:
@@ -538,6 +577,10 @@ class Machine:
         for name in {entry[0] for entry in changes.entries} | changes.settings:
             for key in [key for key in self._failed if key[0] == name]:
                 del self._failed[key]
+            if self._struck.pop(name, 0):
+                for node in self.plan.graph.nodes:
+                    if node.name.partition("|")[0] == name:
+                        self.vm.post_reset(tick, node.name)
         for name, step in changes.removed.items():
             if not self.network.is_active(name):
                 self._drop_state(name, step)
@@ -573,6 +616,10 @@ class Machine:
         trees = {key: self._tree_states.pop(key) for key in [key for key in self._tree_states if key[0] == name]}
         if step is not None:
             step.states[name] = (trees, self.vm.state({name}).get(name, {}))
+            self._kept_states.append((step, name))
+            if len(self._kept_states) > MOST_KEPT_STATES:
+                oldest, lost = self._kept_states.popleft()
+                oldest.states.pop(lost, None)
 
     def _new_plan(self, tick, plans=None, states=None):
         """From `tick` on the network runs by a new plan.
@@ -587,7 +634,9 @@ class Machine:
             plans = plan, build_signal_plan(plan.graph, running.graph if running is not None else None)
         plan, signal_plan = plans
         if running is not None and replace(plan.drawing, version=running.drawing.version) == running.drawing:
-            plan.drawing, plan.vector = running.drawing, running.vector  # the pictures need not know
+            plan.drawing = running.drawing  # the pictures need not know
+            if plan.numbers == running.numbers:
+                plan.vector = running.vector
         self._former_exports = running.exports if running is not None else {}
         self._swapped_at = tick
         self.plan = plan
@@ -600,7 +649,7 @@ class Machine:
             if name in plan.tree_sources:
                 port, _, branch = output.partition("/")
                 self._number_sources.setdefault(name, []).append((port, branch or None, index))
-        kept = getattr(self, "_picture_numbers", {})
+        kept = self._picture_numbers
         self._picture_numbers = {name: kept.get(name, {}) for name in plan.drawing.readbacks}
         self._picture_exports = self._exports_of(plan)
         self._matrix_sent = {}
@@ -637,7 +686,11 @@ class Machine:
     def _report_signal_events(self):
         for tick, name, what in self.vm.events():
             name = name.partition("|")[0]
-            self.notice(name, f"`{name}` became {what} at tick {tick} and is muted; it starts afresh in 1 s.")
+            strikes = self._struck[name] = self._struck.get(name, 0) + 1
+            if strikes == 1:
+                self.notice(name, f"`{name}` became {what} at tick {tick} and is muted; it starts afresh in 1 s.")
+            elif strikes == RESTARTS + 1:
+                self.notice(name, f"`{name}` became {what} again and again; it stays muted until you edit it.")
 
     def _answer(self, changes):
         if changes.entries and self.changed is not None:

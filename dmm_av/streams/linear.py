@@ -50,6 +50,15 @@ def array_of_tree(tree):
     return array
 
 
+def tree_of_array(matrix):
+    """A matrix as a tree {row: {column: number}} whose labels have as many digits as the last: "00" to "17".
+
+    So `array_of_tree` gives the same matrix again.
+    """
+    rows, columns = ([f"{index:0{len(str(count - 1))}}" for index in range(count)] for count in matrix.shape)
+    return {row: dict(zip(columns, line, strict=True)) for row, line in zip(rows, matrix.tolist(), strict=True)}
+
+
 def resized(matrix, size):
     """A matrix at another size: the mean over the area that each element covers.
 

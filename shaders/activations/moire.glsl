@@ -1,6 +1,6 @@
 /*
 name:    moire
-about:   Sines of the place, folded into saw teeth: fract(amount · sin(...) + time).
+about:   Sines of the place, folded into saw teeth.
 inputs:
   x:      {default: 20, range: [-200, 200], about: radians across the width}
   y:      {default: 14, range: [-200, 200], about: radians across the height}
