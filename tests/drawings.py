@@ -2,10 +2,11 @@
 
 import functools
 
-import moderngl
 import numpy as np
 
+from dmm_av.engine import alone
 from dmm_av.engine.drawing import Component, Drawing, FrameValues, Pass, Row, Term
+from dmm_av.io.window import headless_context
 from dmm_av.network.activation import LIBRARY
 from dmm_av.streams.kinds import Kind
 
@@ -13,7 +14,12 @@ from dmm_av.streams.kinds import Kind
 @functools.cache
 def gl_context():
     """The context of all picture tests of a process; enter it before drawing."""
-    return moderngl.create_context(standalone=True, backend="egl", require=330)
+    return headless_context()
+
+
+def draw_alone(*what, **more):
+    """One activation drawn alone, see `alone.draw_alone`, in the context of the tests."""
+    return alone.draw_alone(*what, context=gl_context(), **more)
 
 
 def drawing_of(neurons, screen, size=(64, 36), limit=4.0, show="clamp", readbacks=(), library=LIBRARY):

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
+from signal_reference import PlainNeuron
+
 from dmm_av.engine.alone import draw_alone
-from dmm_av.engine.signal_reference import PlainNeuron
 from dmm_av.network.cycle import Component, self_component
 from dmm_av.streams.kinds import Kind
 from dmm_av.streams.linear import array_of_tree
@@ -85,11 +86,15 @@ def tree_component(activation, settings=None):
     return Component(step, activation.inputs, "tree")
 
 
-def signal_component(activation, rate, seed=0, settings=None, families=None):
-    """A signal activation stepped uncompiled, one number a call."""
+def signal_component(activation, rate, seed=0, settings=None, families=None, shares_state=False):
+    """A signal activation stepped uncompiled, one number a call.
+
+    shares_state   the state that comes out is the one that went in, changed: copying delay lines takes long
+    """
 
     def step(inputs, state, clock):
-        neuron = deepcopy(state) or PlainNeuron(activation, rate, is_audio(activation), seed, settings, families)
+        neuron = state if shares_state else deepcopy(state)
+        neuron = neuron or PlainNeuron(activation, rate, is_audio(activation), seed, settings, families)
         given = {**dict.fromkeys(activation.inputs, 0.0), **inputs}
         names = activation.notes.get("flat_outputs") or tuple(activation.outputs)
         outputs = {}

@@ -1,11 +1,11 @@
 """Small signal networks for tests: built from rows, run by the VM or, slowly and plainly, in Python."""
 
 import numpy as np
+from signal_reference import PlainNeuron
 
 from dmm_av.activations.library import open_library
 from dmm_av.engine.settle import settle
 from dmm_av.engine.signal_plan import SignalGraph, SignalNode, SignalTerm, build_plan, is_audio
-from dmm_av.engine.signal_reference import PlainNeuron
 from dmm_av.engine.signal_vm import SignalVM
 from dmm_av.engine.step_compiler import step_layout
 from dmm_av.network.activation import Library

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from signal_networks import BLOCK, RATE, TICKS, graph_of, heard, run, vm_of
+from signal_reference import PlainNeuron
 
 from dmm_av.activations.library import open_library
 from dmm_av.engine.signal_plan import is_audio
-from dmm_av.engine.signal_reference import PlainNeuron
 from dmm_av.engine.step_compiler import step_layout
 
 LIBRARY = open_library()

@@ -633,19 +633,27 @@ def test_the_prompt_completes_names_of_the_running_network_and_sends_lines(instr
     def evaluated():
         return [command.args[0] for request in instrument.told for command in request.commands]
 
+    def asked(times):
+        """Waits until it has asked for so many lines: what is typed before may get lost."""
+        terminal.until(lambda shown: shown.count("\x1b[?2004h") == times)
+
     terminal = Terminal("edit", "--osc-port", instrument.port)
-    terminal.until(lambda shown: "dmm>" in shown)
+    asked(1)
     terminal.press("tone.fr\t")
     terminal.until(lambda shown: "equency" in shown)
     terminal.press(" 330\r")
-    terminal.until(lambda _: evaluated() == ["tone.frequency 330"])
+    asked(2)
+    assert evaluated() == ["tone.frequency 330"]
     terminal.press("nonsense\r")
-    terminal.until(lambda shown: "no verb is called" in shown)
+    asked(3)
+    assert "no verb is called" in terminal.shown
     terminal.press("/dmm/w/to\t")
     terminal.until(lambda shown: "ne/frequency/one/out" in shown)
     terminal.press("\x03")
+    asked(4)
     terminal.press("get tone.frequency\r")
-    terminal.until(lambda shown: "440.0" in shown)
+    asked(5)
+    assert "440.0" in terminal.shown
     terminal.press("\x04")
     assert terminal.status() == 0
     assert "Traceback" not in terminal.shown

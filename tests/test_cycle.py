@@ -14,7 +14,7 @@ import pytest
 from drawings import gl_context
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_components import Tick, components_of, picture_component
+from reference_components import Tick, components_of, is_audio, picture_component, signal_component
 from running import lockstep, steps, submit
 
 from dmm_av.activations.library import open_library
@@ -23,13 +23,21 @@ from dmm_av.engine.settle import settle
 from dmm_av.engine.signal_vm import SignalVM
 from dmm_av.engine.stage import PictureEngine
 from dmm_av.network.activation import Input, Library, tree
-from dmm_av.network.cycle import Component, State, immediate_hops, self_component, sum_of_terms, two_stroke_cycle
+from dmm_av.network.cycle import (
+    Component,
+    State,
+    awake_neurons,
+    immediate_hops,
+    self_component,
+    sum_of_terms,
+    two_stroke_cycle,
+)
 from dmm_av.network.edits import Add, Crossfade, Cut, Insert, Mute, New, Remove, Set, Undo
 from dmm_av.network.matrix import entries_of_tree
 from dmm_av.network.patch import parse_patch
 from dmm_av.scheduler.lockstep import LockStep
 from dmm_av.streams.kinds import Kind
-from dmm_av.streams.vvalue import number_at, total
+from dmm_av.streams.vvalue import leaves, number_at, total
 
 PATCHES = Path(__file__).parent.parent / "patches"
 NETWORKS = json.loads((Path(__file__).parent / "fixtures" / "networks.json").read_text())["networks"]
@@ -690,6 +698,77 @@ def test_the_machine_agrees_with_the_reference_while_it_is_edited():
 def test_numbers_and_trees_of_every_patch_agree_with_the_reference(path):
     for machine, state in agreement(path.read_text("utf-8"), 120):
         assert_agreement(machine, state)
+
+
+def sound_component(machine, neuron, name):
+    """A sounding activation, one sample a step; None for all others."""
+    activation = machine.library.get(name)
+    if activation is None or activation.side != "signal" or not is_audio(activation) or activation.notes["listens"]:
+        return None
+    families = {node.name.partition("|")[0]: node.families for node in machine.plan.graph.nodes}.get(neuron)
+    label = neuron if machine.network.mixture(neuron) == {name: 1.0} else f"{neuron}|{name}"
+    seed, settings = seed_of(machine.patch.seed, label), machine.network.settings.get(neuron)
+    return signal_component(activation, machine.patch.rates.sample, seed, settings, families, shares_state=True)
+
+
+def between(a, b, share):
+    """A number, or every number of a tree, on the way from `a` to `b`."""
+    if isinstance(b, dict):
+        a = a if isinstance(a, dict) else {}
+        return {label: between(a.get(label, 0.0), branch, share) for label, branch in b.items()}
+    return a + (b - a) * share
+
+
+def sound_agreement(text, ticks):
+    """Plays a patch in the machine and its sounding neurons in the reference, sample by sample from the start.
+
+    yields   (machine, state of the last sample) of every block, whose numbers are what the machine computed
+    """
+    run = lockstep(text)
+    machine = run.machine
+    made = {}
+
+    def component(neuron, name):
+        if (neuron, name) not in made:
+            made[neuron, name] = sound_component(machine, neuron, name)
+        return made[neuron, name]
+
+    def situation():
+        """(rows of sounding neurons, {neuron: {output: stream}} of the numbers that reach them)."""
+        machine.refresh()
+        matrix = machine.network.matrix.with_zeros()
+        matrix = {name: matrix[name] for name in awake_neurons(component, matrix)}
+        held = {}
+        for (_, port, source, output, *_), _ in leaves(matrix):
+            if port != "activation" and source not in matrix:
+                held.setdefault(source, {})[output] = machine.value(f"{source}.{output}")
+        return matrix, held
+
+    state, former = State({}), None
+    for _ in range(ticks):
+        now = situation()
+        former = former or (now[0], {"one": now[1].get("one", {})})  # before the first state all others were 0
+        matrices, streams = zip(former, now, strict=True)
+        run.step()
+        block = machine.patch.rates.sample // machine.patch.rates.tick
+        for sample in range(block):
+            share = (sample + 1) / block
+            held, matrix = between(*streams, share), between(*matrices, share)
+            state = two_stroke_cycle(component, state, None, held, machine.patch.rates.hops, matrix)
+        yield machine, state
+        former = now
+
+
+@pytest.mark.parametrize("path", sorted(PATCHES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_sound_of_every_patch_agrees_with_the_reference(path):
+    for machine, state in sound_agreement(path.read_text("utf-8"), 3):
+        for name, outputs in state.outputs.items():
+            for output, stream in outputs.items():
+                found = machine.vm.last_sample(name, output)
+                if found is None:  # of a mixture the sum is heard
+                    found = machine.vm.last_sample(f"{name}|{output}", "out")
+                assert found == pytest.approx(stream, abs=1e-6), (machine.k, name, output)
+        assert state.outputs, "no sound was compared"
 
 
 class PictureStage(PictureEngine):

@@ -51,7 +51,7 @@ def test_the_recurrent_cells_are_what_their_writers_write():
 # --- activations ---------------------------------------------------------------------------------------
 
 
-def run_of(name, settings=None, **inputs):
+def run_of(name, settings=None):
     """A function that lets an activation take a step with other inputs; it returns its outputs."""
     activation = open_library()[name]
     filled = {key: setting.default for key, setting in activation.settings.items()} | (settings or {})
@@ -59,7 +59,10 @@ def run_of(name, settings=None, **inputs):
 
     def step(**inputs):
         nonlocal state
-        given = {port: inputs.get(port, {} if str(d.kind) == "vvalue" else d.default) for port, d in activation.inputs.items()}
+        given = {
+            port: inputs.get(port, {} if str(d.kind) == "vvalue" else d.default)
+            for port, d in activation.inputs.items()
+        }
         more = {"settings": filled} if "settings" in activation.notes["parameters"] else {}
         if not activation.notes["stateful"]:
             return activation.body(**given, **more)
@@ -169,7 +172,11 @@ neurons:
     )
     seen = watched(run, ["count"], 50)["count"]
     assert seen[1:] == list(range(1, 50))
-    assert [notice.text for notice in run.machine.notices] == ["says: :number 1", "says: :number 21", "says: :number 41"]
+    assert [notice.text for notice in run.machine.notices] == [
+        "says: :number 1",
+        "says: :number 21",
+        "says: :number 41",
+    ]
     assert not any(notice.is_error for notice in run.machine.notices)
 
 

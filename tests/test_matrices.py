@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import drawing_of, frame, gl_context, play
+from drawings import draw_alone, drawing_of, frame, gl_context, play
 from test_pictures import write_picture
 
-from dmm_av.engine.alone import draw_alone
 from dmm_av.engine.drawing import Component, Drawing, Pass, Row
 from dmm_av.streams.linear import resized
 from dmm_av.engine.stage import PictureEngine

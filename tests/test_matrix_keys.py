@@ -9,7 +9,8 @@ import dmm_av.activations.sources  # noqa: F401  declares `one`
 from dmm_av.errors import DmmError, EditError
 from dmm_av.network.activation import LIBRARY, Activation, Family, Input, Library, Output, Setting, signal
 from dmm_av.network.matrix import Key, NetworkMatrix, entries_of_tree
-from dmm_av.network.network import Network, checked_setting
+from dmm_av.network.network import Network
+from dmm_av.network.setting_values import checked_setting
 from dmm_av.streams.kinds import Kind
 from dmm_av.streams.units import Cycles, Number
 from dmm_av.streams.vvalue import linear_combination

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dmm_av.activations.library import open_library
 from dmm_av.errors import PatchError
 from dmm_av.network import edits
 from dmm_av.network.activation import Activation, Input, Library, Output, Setting
+from dmm_av.network.network import BUILT_IN
 from dmm_av.network.notation import USAGE, Command, complete, edit_text, parse_line
 from dmm_av.streams.kinds import Kind
 
@@ -164,6 +166,8 @@ def test_any_line_is_an_edit_a_command_or_a_sentence(line):
 
 def small_library():
     library = Library()
+    for built_in in BUILT_IN.values():
+        library.add(open_library()[built_in])
     frequency = {"frequency": Input("frequency", Kind.AUDIO), "offset": Input("offset", Kind.AUDIO)}
     library.add(Activation("sine~", "signal", "", frequency, {"out": Output("out", Kind.AUDIO)}))
     bands = {"low": Output("low", Kind.NUMBER), "high": Output("high", Kind.NUMBER)}

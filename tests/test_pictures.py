@@ -5,10 +5,10 @@ import time
 import av
 import numpy as np
 import pytest
-from drawings import drawing_of, frame, gl_context, play
+from drawings import draw_alone, drawing_of, frame, gl_context, play
 
 from dmm_av.activations import pictures
-from dmm_av.engine.alone import default_inputs, draw_alone
+from dmm_av.engine.alone import default_inputs
 from dmm_av.engine.stage import PictureEngine
 from dmm_av.network.activation import LIBRARY, Library
 from dmm_av.streams.kinds import Kind
@@ -137,6 +137,12 @@ def golden_wave(x, y, age, k):
     return smooth(0.5 + x + p * zoom, 0.5 + y + q * zoom)
 
 
+def golden_fm(carrier, modulator, depth, rate):
+    t = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE[::-1]) / rate
+    wave = np.sin(TAU * carrier * t + depth / modulator * (1.0 - np.cos(TAU * modulator * t)))
+    return colours(wave, wave, wave)
+
+
 def golden_moire(x, y, amount, speed, offset, places):
     p, q = (U, V) if places == "corner" else ((U - 0.5) * ASPECT, V - 0.5)
     if places == "polar":
@@ -167,6 +173,10 @@ GOLDEN = {
             ),
             4e-3,
         )
+    ],
+    "fm.image": [
+        (dict(carrier=70, modulator=13, depth=40, rate=6000), {}, golden_fm(70, 13, 40, 6000), 2e-3),
+        (dict(carrier=70, modulator=-13, depth=40, rate=6000), {}, golden_fm(70, -13, 40, 6000), 2e-3),
     ],
     "moire": [
         (

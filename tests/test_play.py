@@ -25,6 +25,10 @@ matrix:
   screen.image: waves
 """
 
+EYE = """  lamp: {is: solid, red: {transport.time: 0.01}}
+  eye: {is: level.image, picture: lamp}
+"""
+
 
 @pytest.fixture
 def tone(tmp_path):
@@ -116,23 +120,31 @@ def test_malformed_and_random_packets_change_nothing(tone):
         assert player.ask("/dmm/w/tone/frequency/one", 441.0).done
 
 
+def brightness(player):
+    """How bright the picture was that was read back last; it grows with time."""
+    return player.ask("/dmm/get/y/eye").replies[0][1][0]
+
+
 def test_sound_goes_on_when_the_stage_is_killed_and_the_picture_returns(tone):
+    tone.write_text(TONE.replace("matrix:", EYE + "matrix:"))
     with SoundServer() as server, server.record() as recording:
         with Player(tone, "--headless", "--size", "160x90", environment=server.environment) as player:
             player.until(lambda: player.status()[1] > 5, "frames", 30)
             stage = _child_of(player.process.pid)
+            player.until(lambda: brightness(player) > 0.0, "picture that is read back")
             os.kill(stage, signal.SIGKILL)
             killed = time.monotonic()
             player.wait_for("started again", 10)
-            player.until(lambda: _child_of(player.process.pid) not in (None, stage), "new stage")
-            restarted = time.monotonic() - killed
-            player.until(lambda: player.status()[1] > 5, "frames", 30)
+            last = brightness(player)  # held from the stage that is gone
+            player.until(lambda: brightness(player) > last, "picture of the new stage")
+            returned = time.monotonic() - killed
+            assert _child_of(player.process.pid) != stage
             recording.wait_for(0.5)
             assert player.status()[3] == 0
         sound = recording.frames()
     heard = np.abs(sound[np.flatnonzero(np.abs(sound[:, 0]) > 0.1)[0] :][4_800:-12_000, 0])
     assert heard.reshape(-1)[: len(heard) // 480 * 480].reshape(-1, 480).max(1).min() > 0.25
-    assert restarted < 2.0
+    assert returned < 2.0
 
 
 def _child_of(pid):

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawings import drawing_of, frame, gl_context, play
+from drawings import draw_alone, drawing_of, frame, gl_context, play
 
 from dmm_av.activations.pictures import SHADERS, read_folder, read_shader
-from dmm_av.engine.alone import draw_alone
 from dmm_av.engine.drawing import Component, Drawing, Pass, Row, Term
 from dmm_av.engine.shader import complaint, pass_shader, read_body, wire
 from dmm_av.engine.stage import PictureEngine

@@ -35,8 +35,10 @@ def edges_of(board, offsets, probability, seed, frame):
     if probability < 1.0:
         if probability <= 0.0:
             return np.zeros_like(arriving)
-        # numbers by seed and frame alone: nothing random has to be kept
-        chance = np.random.Generator(np.random.Philox(key=seed, counter=frame)).random(arriving.shape, np.float32)
+        # numbers by seed and frame alone: nothing random has to be kept. The counter runs on from where it begins, so
+        # frames are far apart in it: neighbouring ones would give the same numbers, shifted
+        bits = np.random.Philox(key=seed, counter=frame << 128)
+        chance = np.random.Generator(bits).random(arriving.shape, np.float32)
         arriving *= np.where(chance < probability, np.float32(1.0 + 0.8 * (1.0 / probability - 1.0)), np.float32(0))
     return arriving
 

@@ -20,6 +20,16 @@ def damping(resonance):
     return 1.4142135623730951 * (1.0 - clamp(resonance, 0.0, 1.0)) + 0.01
 
 
+def split(input, cutoff, k, first, second, clock):
+    """(low, band, high) of a sound; `k` is the damping, `first` and `second` what the two integrators hold."""
+    g = pull(cutoff, clock)
+    a = 1.0 / (1.0 + g * (g + k))
+    rest = input - second
+    band = a * (first + g * rest)
+    low = second + g * band
+    return low, band, input - k * band - low
+
+
 @signal(also=("lpf",))
 def lowpass(
     clock,
@@ -35,12 +45,7 @@ def lowpass(
     cutoff      Hz; may be modulated at audio rate
     resonance   0 flat, towards 1 a ringing peak at the cutoff
     """
-    g = pull(cutoff, clock)
-    k = damping(resonance)
-    a = 1.0 / (1.0 + g * (g + k))
-    rest = input - second
-    band = a * (first + g * rest)
-    low = second + g * band
+    low, band, _ = split(input, cutoff, damping(resonance), first, second, clock)
     return low, 2.0 * band - first, 2.0 * low - second
 
 
@@ -59,13 +64,8 @@ def highpass(
     cutoff      Hz; may be modulated at audio rate
     resonance   0 flat, towards 1 a ringing peak at the cutoff
     """
-    g = pull(cutoff, clock)
-    k = damping(resonance)
-    a = 1.0 / (1.0 + g * (g + k))
-    rest = input - second
-    band = a * (first + g * rest)
-    low = second + g * band
-    return input - k * band - low, 2.0 * band - first, 2.0 * low - second
+    low, band, high = split(input, cutoff, damping(resonance), first, second, clock)
+    return high, 2.0 * band - first, 2.0 * low - second
 
 
 @signal(outputs={"low": UNITS["bipolar"], "band": UNITS["bipolar"], "high": UNITS["bipolar"]})
@@ -86,13 +86,9 @@ def svf(
     band        what lies around it; loudness 1 at the cutoff
     high        what lies above it; low + band + high is the input
     """
-    g = pull(cutoff, clock)
     k = damping(resonance)
-    a = 1.0 / (1.0 + g * (g + k))
-    rest = input - second
-    band = a * (first + g * rest)
-    low = second + g * band
-    return low, k * band, input - k * band - low, 2.0 * band - first, 2.0 * low - second
+    low, band, high = split(input, cutoff, k, first, second, clock)
+    return low, k * band, high, 2.0 * band - first, 2.0 * low - second
 
 
 @signal()

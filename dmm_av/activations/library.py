@@ -15,6 +15,7 @@ from dmm_av.activations import (
     core,
     delays,
     envelopes,
+    fields,
     filters,
     graphs,
     matrices,
@@ -49,6 +50,7 @@ FAMILIES = (
     graphs,
     pure,
     cellular,
+    fields,
     transport,
     speakers,
     core,
@@ -99,6 +101,11 @@ def load_user_file(path, library):
     for name in names:
         library.add(fresh[name], replace=True)
     return names
+
+
+def names_declared_in(path, library):
+    """First names of the activations that a register holds from a user's file."""
+    return [name for name in library.own_names() if _same_file(_file_of(library[name]), path)]
 
 
 def _run(path, register):

@@ -313,7 +313,7 @@ def _whole(value, least, most):
         Setting("seed", "integer", 0, about="of Java's generator"),
         Setting("order", "list", None, about="the outputs in the order in which an element of each is drawn"),
         Setting("start", "tree", None, about="{output: {row: {column: number}}}, written over the fill"),
-        Setting("zeroed", "boolean", False, about="inputs begin every frame from zero; else they add to what they were"),
+        Setting("zeroed", "boolean", False, about="inputs begin every frame at zero; else they add to what they were"),
         Setting("squeezed", "boolean", True, about="every matrix is divided by its largest element after every frame"),
         Setting("guarded", "boolean", True, about="row 0 of the network matrix stays (1, 0, 0 …)"),
         Setting("into", "integer", 1, about="the output that `picture` becomes"),
@@ -339,8 +339,8 @@ def pure(every, run, trigger, delta, matrix, picture, settings, state):
         return state.outputs, _Playing(born, state.streams, state.frame, waited, trigger, state.outputs)
     streams = state.streams
     if isinstance(picture, np.ndarray):
-        outputs = streams.outputs.copy()
-        outputs[_whole(settings["into"], 0, columns - 1)] = np.clip(resized(picture, (columns, rows)), -LARGEST, LARGEST)
+        outputs, into = streams.outputs.copy(), _whole(settings["into"], 0, columns - 1)
+        outputs[into] = np.clip(resized(picture, (columns, rows)), -LARGEST, LARGEST)
         streams = Streams(outputs, streams.inputs)
     added = _matrix_of(delta, rows, columns)
     if isinstance(matrix, np.ndarray):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,14 @@ PATCHES = Path(__file__).resolve().parents[2] / "patches"
 
 
 def open_library(user_files=()):
-    """The register of all activations, users' files layered over the built-in ones."""
-    from dmm_av.activations import library
+    """The register of all activations, users' files layered over the built-in ones.
 
+    Says which picture activations are missing because something is wrong in their files.
+    """
+    from dmm_av.activations import library, pictures
+
+    for _, sentence in pictures.MISTAKES:
+        print(f"shaders: {sentence}", file=sys.stderr)
     return library.open_library(user_files)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 STATUS_S = 0.5
+LONGEST_START_S = 3.0  # of a device
 EDIT_COLUMNS = 32  # of the status line; the last error has the rest
 
 
@@ -38,9 +39,10 @@ def play(
     gc.disable()  # until all is loaded: nothing is thrown away before
     if audio:
         threading.Thread(target=_look_for_devices, daemon=True).start()
+    as_read = {Path(file).resolve(): _signature(file) for file in library}
     activations = open_library(library)
-    opened, path = open_patch(patch, activations)
-    opened = replace(opened, size=parse_size(size) or opened.size, seed=opened.seed if seed is None else seed)
+    written, path = open_patch(patch, activations)
+    opened = replace(written, size=parse_size(size) or written.size, seed=written.seed if seed is None else seed)
     title, folder = f"DMM-AV: {opened.name or path.stem}", str(path.parent)
     stage = StageClient(opened.size, title, fullscreen, monitor, headless=headless or not _has_display(), folder=folder)
     stage.start()  # first, so that the window opens while the sound side is being made
@@ -48,7 +50,8 @@ def play(
         print("window: there is no display, so pictures are drawn without a window.", file=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     try:
-        show = _Show(opened, path, activations, stage, read_events(events, opened.rates.tick), audio, device, library)
+        show = _Show(opened, path, activations, stage, read_events(events, opened.rates.tick), audio, device, as_read)
+        show.performance.patch = written  # a saved file is compared with what it said itself
         show.open_osc(osc_host, osc_port)
         return show.run(parse_duration(duration))
     finally:
@@ -69,6 +72,19 @@ def _has_display():
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def _listed(names):
+    return ", ".join(f"`{name}`" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _signature(file):
+    """What changes when a file is written; None where there is none."""
+    try:
+        status = Path(file).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
 class _Show:
     """Everything that runs while `play` runs, and the sentences in between."""
 
@@ -79,7 +95,7 @@ class _Show:
         from dmm_av.scheduler.live import Live, ring_frames
 
         self.patch, self.path, self.library, self.stage = patch, path, library, stage
-        self.library_files = [Path(file).resolve() for file in library_files]
+        self.library_files = library_files
         ring = Ring(ring_frames(patch.rates.sample, patch.rates.tick))
         if audio:
             output, sentence = open_output(ring, patch.rates.sample, device)
@@ -93,6 +109,7 @@ class _Show:
         self.live = Live(patch, library, SignalVM(patch.rates.sample, patch.rates.tick), output, stage, events, path)
         self.machine, self.performance = self.live.machine, self.live.performance
         self.machine.changed = self._tell_subscribers
+        self.performance.on_panic = stage.panic
         self.server = None
         self.fps = 0.0
         self.last_edit = self.last_error = "none"
@@ -100,6 +117,8 @@ class _Show:
         self.exit_code = 0
         self._status_shown = ""
         self._seen = set()
+        self._skipped = 0
+        self._scrolled = 0.0
         for warning in patch.warnings:
             self.say("patch", warning)
 
@@ -114,7 +133,7 @@ class _Show:
         """Listens for OSC; prints the port."""
         from dmm_av.io.osc import OscServer
 
-        self.server = OscServer(host, port, self._deliver, self._answer_query).start()
+        self.server = OscServer(host, port, self._deliver, self._answer_query, self.performance.forget).start()
         self.say("osc", f"listening on {self.server.host}:{self.server.port}")
         if self.server.warning:
             self.say("osc", self.server.warning)
@@ -129,8 +148,11 @@ class _Show:
         folders = [folder for folder in (shaders / "activations", shaders / "lib") if folder.is_dir()]
         watcher = Watcher([*watched, *folders], self._saved)
         self._saved(self.path)  # what was saved since it was read
+        for file, signature in self.library_files.items():
+            if _signature(file) != signature:
+                self._saved(file)
         self.live.start()
-        began = time.monotonic()
+        self._began = began = time.monotonic()
         next_status = began
         try:
             while not self.is_over and (duration_s is None or time.monotonic() - began < duration_s):
@@ -187,7 +209,7 @@ class _Show:
 
         try:
             if Path(path).suffix == ".glsl":
-                self.stage.reload(path)
+                self._reload_shader(path)
             elif Path(path).resolve() in self.library_files:
                 self._reload_library(path)
             else:
@@ -195,8 +217,21 @@ class _Show:
         except DmmError as error:
             self.machine.notice("saved", str(error))
 
+    def _reload_shader(self, path):
+        """Takes over what the header of a picture activation declares; its body is the stage's business."""
+        from dmm_av.activations.pictures import SHADERS, read_shader
+
+        file = Path(path).resolve()
+        declared = read_shader(file) if file.parent == SHADERS / "activations" else None
+        self.stage.reload(path)  # first, so that it knows the activation before it is to draw it
+        if declared is not None and declared != self.library.get(declared.name):
+            self.machine.replace_activations([declared])
+            self.machine.notice(
+                "library", f"{file.name}: what `{declared.name}` declares is taken over", is_error=False
+            )
+
     def _reload_library(self, path):
-        from dmm_av.activations.library import load_user_file
+        from dmm_av.activations.library import load_user_file, names_declared_in
         from dmm_av.engine.step_compiler import compile_activation
         from dmm_av.network.activation import Library
 
@@ -205,8 +240,22 @@ class _Show:
         for name in names:
             if fresh[name].side == "signal":
                 compile_activation(fresh[name])
+        gone = [name for name in names_declared_in(path, self.library) if name not in names]
+        self.machine.between_ticks(lambda: [self.library.remove(name) for name in gone])
         self.machine.replace_activations([fresh[name] for name in names])
         self.machine.notice("library", f"{path}: {', '.join(names) or 'nothing'} taken over", is_error=False)
+        if gone:
+            self._say_gone(gone, path)
+
+    def _say_gone(self, activations, path):
+        """What becomes of neurons whose activation a library no longer declares."""
+        machine = self.machine
+        users = machine.between_ticks(lambda: list(filter(machine.network.is_placeholder, machine.network.names())))
+        users = [name for name in users if any(one in machine.network.mixture(name) for one in activations)]
+        sentence = f"{path}: {_listed(activations)} is not declared any more"
+        if users:
+            sentence += f"; until it is again, {_listed(users)} keeps its weights and passes zero"
+        machine.notice("library", f"{sentence}.", is_error=bool(users))
 
     def _hear_stage(self):
         for event in self.stage.poll():
@@ -229,6 +278,10 @@ class _Show:
                 self.say("screenshot", f"written to {event[1]}")
             elif what == "unusable":
                 self.say("pictures", f"{event[1]} Sound and edits go on.")
+            elif what == "skipped":
+                self._skipped += len(event[1])
+            elif what in ("key", "mouse", "button", "scroll"):
+                self._hold(event)
             elif what == "action":
                 self._act(event[1])
             elif what == "closed":
@@ -242,10 +295,20 @@ class _Show:
                 self.stage.screenshot(f"{self.path.stem}-{time.strftime('%Y%m%d-%H%M%S')}.png")
             else:
                 self.performance.command(action)
-                if action == "panic":
-                    self.stage.panic(self.performance.panicking)
         except DmmError as error:
             self.machine.notice(action, str(error))
+
+    def _hold(self, event):
+        """Keys and mouse are data like what comes over OSC: `osc.keys/a`, `osc.mouse/x` …"""
+        what, first, *rest = event
+        if what == "mouse":
+            self.machine.hold(("mouse", "x"), first)
+            self.machine.hold(("mouse", "y"), rest[0])
+        elif what == "scroll":
+            self._scrolled += rest[0]
+            self.machine.hold(("mouse", "scroll"), self._scrolled)
+        else:
+            self.machine.hold(({"key": "keys", "button": "mouse"}[what], first), rest[0])
 
     def _hear_machine(self):
         from dmm_av.network.notation import edit_text
@@ -254,14 +317,19 @@ class _Show:
             _, group = self.machine.applied.popleft()
             texts = [edit_text(edit) for edit in group.edits[:3]]
             self.last_edit = "; ".join(texts) + (" …" if len(group.edits) > 3 else "")
+        shown = None
         while self.machine.notices:
             notice = self.machine.notices.popleft()
             if notice.is_error:
                 self.last_error = notice.sentence
+            if notice.is_error or notice.where == "save":
+                shown = notice.sentence
             if notice.is_error or notice not in self._seen:
                 self.say(notice.where, notice.sentence)
             if not notice.is_error:
                 self._seen.add(notice)
+        if shown:
+            self.stage.notice(shown)
 
     # --- the device --------------------------------------------------------------------------------------
 
@@ -277,7 +345,8 @@ class _Show:
 
         output, now = self.live.output, time.monotonic()
         woke_late, self._looked_at_device = now - self._looked_at_device > 2 * STATUS_S, now
-        if output.alive or not self._has_sounded or woke_late or isinstance(output, VirtualClock):
+        is_starting = not self._has_sounded and now - self._began < LONGEST_START_S
+        if output.alive or is_starting or woke_late or isinstance(output, VirtualClock):
             return
         self.live.play_to(VirtualClock(output.ring, output.rate))
         self.machine.notice(
@@ -318,5 +387,5 @@ class _Show:
             "played",
             f"{self.machine.k / self.patch.rates.tick:.1f} s, {output.underruns} drop-outs "
             f"({output.missing} frames), {self.live.count_late_ticks()} late ticks, "
-            f"{self.stage.restarts} restarts of the stage",
+            f"{self._skipped} pictures skipped, {self.stage.restarts} restarts of the stage",
         )

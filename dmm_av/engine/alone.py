@@ -2,7 +2,6 @@
 
 import threading
 
-import moderngl
 import numpy as np
 
 from dmm_av.engine.drawing import Component, Drawing, FrameValues, Pass, Row, Term
@@ -29,7 +28,7 @@ def draw_alone(
     settings=None,
     size=(64, 36),
     *,
-    context=None,
+    context,
     library=LIBRARY,
     time=0.0,
     beat=0.0,
@@ -48,14 +47,15 @@ def draw_alone(
                  (rows, columns) for a matrix or the greys of a number input, row 0 on top; what is left out is
                  0; a rate gets its integral; `matrix_of` gets its matrix
     size         of the stage
+    context      GL context that draws; kept with its engine as long as the thread lives
     path         `numpy` or `gpu` forces the path of matrices
     returns      float32 (height, width, 4), float32 (rows, columns), or {output: number}
     errors       MediaError: the body does not compile, a file is missing
     """
     if isinstance(activation, str):
         activation = library[activation]
-    with _context() if context is None else context as current:
-        engine = _engine(current, library, size, folder)
+    with context:
+        engine = _engine(context, library, size, folder)
         return _draw(
             engine, activation, inputs, settings or {}, size, (time, beat, phase, frame, frame_rate), seed, limit, path
         )
@@ -100,13 +100,6 @@ def _draw(engine, activation, inputs, settings, size, clock, seed, limit, path):
     if activation.notes.get("means"):
         return engine.readback()["alone"]
     return (engine.matrix("alone") if kind == "matrix" else engine.picture("alone")).copy()
-
-
-def _context():
-    """The context of this thread, made when it is first needed."""
-    if "context" not in _HERE.__dict__:
-        _HERE.context = moderngl.create_context(standalone=True, backend="egl", require=330)
-    return _HERE.context
 
 
 def _engine(context, library, size, folder):

@@ -58,7 +58,6 @@ class Drawing:
     """All passes in settled order, the row of `screen.image`, and what is read back.
 
     readbacks   names of passes whose numbers (`level.image`) are read back
-    trees       names of passes fed by a tree from the machine (`matrix_of`)
     """
 
     version: int

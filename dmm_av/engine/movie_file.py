@@ -8,7 +8,7 @@ import numpy as np
 
 from dmm_av.errors import MediaError
 
-SOON = 1e-6  # a frame is due this many seconds before its time: sums of frame lengths are not exact
+SOON = 0.6e-3  # a frame is due this many seconds before its time: many files count in whole milliseconds
 SKIP_S = 2.0  # a jump further ahead is a seek
 MOST_HELD = 160 << 20  # bytes of decoded frames kept, so that backwards is no seek per frame
 
@@ -73,9 +73,8 @@ class MovieFile:
         seconds += SOON
         seconds = seconds % self.length_s if loop else min(max(seconds, 0.0), self.length_s)
         try:
-            if seconds < self._times[0] and self._times[0] > 0.0:
-                self._restart(seconds)
-            elif seconds > self._times[-1] + SKIP_S:
+            is_gone = seconds < self._times[0] and self._times[0] > 0.0
+            if is_gone or seconds > self._times[-1] + SKIP_S:
                 self._restart(seconds)
             while not self._ended and (not self._times or self._times[-1] <= seconds):
                 self._decode()

@@ -4,7 +4,7 @@ A plan holds indices only. Changing a weight never makes a new plan: `Plan.weigh
 the weight of an entry stands.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -185,11 +185,9 @@ class _Planner:
     def signal_terms(self, nodes, outputs_of):
         terms, externals = [], {}
         for index, node in enumerate(nodes):
-            name = node.name.partition("|")[0]
-            if "|" in node.name and node.name.partition("|")[2] not in self.network.library:
-                continue
-            if "|" in node.name and not self._is_component(node):
-                continue
+            name, bar, part = node.name.partition("|")
+            if bar and part != node.activation.name:
+                continue  # a mixer; its terms are coefficients
             ports = [*node.activation.inputs]
             for family, count in node.families.items():
                 ports.remove(family)
@@ -200,10 +198,6 @@ class _Planner:
                     if source is not None:
                         terms.append(SignalTerm(index, port, source, weight, entry))
         return terms, externals
-
-    @staticmethod
-    def _is_component(node):
-        return node.name.partition("|")[2] == node.activation.name
 
     def _signal_source(self, entry, outputs_of, externals):
         kind = self.source_kind(entry)
@@ -231,7 +225,11 @@ class _Planner:
                 for one in sorted(self.activations[name], key=lambda one: one.name)
             )
             ports = {port: network.input(name, port) for port in network.matrix.inputs.get(name, ())}
-            inputs = tuple(port for key, port in ports.items() if port is not None and key != "activation")
+            inputs = tuple(
+                replace(port, name=key) if port.family else port  # one of a family: `edge/2`
+                for key, port in ports.items()
+                if port is not None and key != "activation"
+            )
             found.append(TreeNode(name, components, inputs))
             for entry in network.matrix.entries_of(name):
                 sources[entry[2]] = None
@@ -247,7 +245,7 @@ class _Planner:
 
     # --- pictures ----------------------------------------------------------------------------------
 
-    def pictures(self, version):
+    def pictures(self):
         network = self.network
         names = [name for name in self.names if self.sides.get(name) == "picture"]
         index = {name: i for i, name in enumerate(names)}
@@ -294,7 +292,7 @@ class _Planner:
     def drawing(self, version):
         """The drawing, with the bookkeeping that fills its values."""
         network = self.network
-        order, previous = self.pictures(version)
+        order, previous = self.pictures()
         numbers, sums, slots = {}, [], {}
         row_terms, weight_slots, tree_passes, handed = {}, {}, {}, {}
         pending = []  # (name, port) -> Row built once slots are known

@@ -11,8 +11,8 @@ import numpy as np
 
 from dmm_av.engine import signal_loops as loops
 from dmm_av.engine import step_compiler as steps
+from dmm_av.engine.plain_step import LINE_MARGIN
 from dmm_av.engine.settle import components, settle
-from dmm_av.engine.signal_reference import LINE_MARGIN
 from dmm_av.network.activation import Activation
 from dmm_av.streams.kinds import Kind
 
@@ -91,6 +91,15 @@ def is_audio(activation):
     return bool(activation.notes.get("listens")) or any(
         output.kind == Kind.AUDIO for output in activation.outputs.values()
     )
+
+
+def _number_address(source, one, external, kept):
+    """Where the number of a source lies; of a neuron the present one, that of the step before is a word further."""
+    if source[0] == "one":
+        return one
+    if source[0] == "external":
+        return external[source[1]]
+    return kept[source[1]] + 8 * (loops.KEPT_HEADER + 2 * source[2])
 
 
 def identity_of(node, graph):
@@ -531,12 +540,7 @@ class Plan:
             slots += 3
         controls, audios = _Terms(), _Terms()
         for target, slot, source, number in self.control_terms:
-            if source[0] == "one":
-                address = one
-            elif source[0] == "external":
-                address = external[source[1]]
-            else:
-                address = kept[source[1]] + 8 * (loops.KEPT_HEADER + 2 * source[2])
+            address = _number_address(source, one, external, kept)
             controls.add(self.first_slot[target] + slot, pairs[number], address)
         moving = {(target, slot) for target, slot, source, _ in self.control_terms if source[0] != "one"}
         places = sorted(self.first_slot[target] + slot for target, slot in moving)
@@ -822,12 +826,8 @@ class Plan:
             slots += self._span(index)
         terms = _Terms()
         for target, slot, source, number, edge in self.number_terms:
-            if source[0] == "one":
-                address = one
-            elif source[0] == "external":
-                address = external[source[1]]
-            else:
-                address = kept[source[1]] + 8 * (loops.KEPT_HEADER + 2 * source[2])
+            address = _number_address(source, one, external, kept)
+            if source[0] == "node":
                 address += 8 * self.number_previous[edge]
             terms.add(first_slot[target] + slot, pairs[number], address)
         bounds, flat = terms.flat(slots)

@@ -5,7 +5,6 @@ loops of signal_loops.py do the rest and never come back to Python. Here are the
 slots for weights and state that outlast plans, numbers, events, counters. No device, no network, no clock.
 """
 
-import math
 import threading
 import time
 from collections import deque
@@ -15,8 +14,7 @@ import numpy as np
 from dmm_av.engine import signal_loops as loops
 from dmm_av.engine.ring import Ring
 from dmm_av.engine.signal_plan import SignalGraph, build_plan, line_length
-from dmm_av.engine.signal_reference import random_key
-from dmm_av.engine.speakers import PANIC, VOLUME, Stage
+from dmm_av.engine.speakers import PANIC, Stage
 from dmm_av.engine.step_compiler import warm as warm_steps
 from dmm_av.errors import DmmError
 from dmm_av.network.activation import LIBRARY
@@ -26,6 +24,15 @@ WEIGHT_ROOM = 1 << 19
 EXTERNAL_ROOM = 1 << 16
 CHANGED_ROOM = 1 << 19
 ALL_PUBLISHED = 1 << 60
+
+_WORD = (1 << 64) - 1
+
+
+def random_key(seed, place):
+    """The key of a neuron's `place`-th random sequence, from the neuron's seed."""
+    z = (seed * 0xD1342543DE82EF95 + (place + 1) * 0x2545F4914F6CDD1D) & _WORD
+    z = ((z ^ z >> 32) * 0xBF58476D1CE4E5B9) & _WORD
+    return z ^ z >> 29
 
 
 class _Kept:
@@ -237,13 +244,6 @@ class SignalVM:
         batch[:, 0] = self._weights.base + 16 * np.asarray(indices, np.int64)
         batch.view(float)[:, 1] = values
         batch[:, 2] = jump
-        self._post_words(tick, loops.BATCH, batch.ctypes.data, len(batch))
-
-    def post_externals(self, tick, values):
-        """The first externals at once, in their order."""
-        batch = self._batch(len(values))
-        batch[:, 0] = self._externals.base + 16 * np.arange(len(values))
-        batch.view(float)[:, 1] = values
         self._post_words(tick, loops.BATCH, batch.ctypes.data, len(batch))
 
     def post_reset(self, tick, name):
@@ -548,10 +548,6 @@ class SignalVM:
     def blocks(self):
         """Blocks rendered since the start."""
         return int(self._words[loops.BLOCKS])
-
-    def set_volume(self, gain):
-        """Volume after the limiter, 0 to 1."""
-        self.stage.numbers[VOLUME] = min(1.0, max(0.0, gain)) if math.isfinite(gain) else 1.0
 
     def panic(self, silent=True):
         """Fades everything out in 10 ms, or in again."""

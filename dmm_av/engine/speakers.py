@@ -1,4 +1,4 @@
-"""The end of every sound path: DC blocker, guard, limiter, volume, fade-in. The same live and in files.
+"""The end of every sound path: DC blocker, guard, limiter, fade-in, panic. The same live and in files.
 
 What stands here works on the sums that reach the neuron `speakers`; which neurons those come from, and the device
 behind, are not known.
@@ -24,14 +24,13 @@ GAIN_ONE = 1 << 40  # gains are averaged as integers: a running sum that never d
 # Numbers of the stage (float64), then its words (int64)
 DC_POLE = 0
 RELEASE = 1
-VOLUME = 2
-PANIC = 3
-GAIN = 4
-SMOOTHING = 5
-HELD = 6  # the limiter's gain after release
-FADED = 7  # share of the fade-in that is done
-FADE_STEP = 8
-CHANNELS = 9  # per channel: previous input, previous output, three samples before
+PANIC = 2
+GAIN = 3
+SMOOTHING = 4
+HELD = 5  # the limiter's gain after release
+FADED = 6  # share of the fade-in that is done
+FADE_STEP = 7
+CHANNELS = 8  # per channel: previous input, previous output, three samples before
 SPAN = 24  # word: N, samples over which gains are averaged
 CLOCK = 25  # word: samples since the start
 TOTAL = 26  # word: sum of the last N gains
@@ -63,7 +62,7 @@ class Stage:
         self.numbers[RELEASE] = 1.0 - math.exp(-1.0 / (RELEASE_S * rate))
         self.numbers[SMOOTHING] = 1.0 - math.exp(-1.0 / (SMOOTHING_S * rate))
         self.numbers[FADE_STEP] = 1.0 / max(1.0, FADE_IN_S * rate)
-        self.numbers[VOLUME] = self.numbers[PANIC] = self.numbers[GAIN] = 1.0
+        self.numbers[PANIC] = self.numbers[GAIN] = 1.0
         self.address = self.numbers.ctypes.data
         self.latency = span + 1
         self.restart()
@@ -140,9 +139,9 @@ def block_direct_current(stage, channel, row, both, line, frames):
 
 @njit(**_O)
 def next_level(stage):
-    """Volume, panic and fade-in of the next sample."""
+    """Panic and fade-in of the next sample."""
     f = float64_pointer(stage)
-    target = f[VOLUME] * f[PANIC]
+    target = f[PANIC]
     gain = f[GAIN] + (target - f[GAIN]) * f[SMOOTHING]
     if abs(target - gain) < 1e-7:
         gain = target
@@ -165,7 +164,7 @@ def pass_on(stage, rows, row_bytes, frames):
     right_row = float64_pointer(rows + row_bytes)
     left_line = float64_pointer(w[LEFT_LINE])
     right_line = float64_pointer(w[RIGHT_LINE])
-    if f[FADED] >= 1.0 and f[GAIN] == f[VOLUME] * f[PANIC]:
+    if f[FADED] >= 1.0 and f[GAIN] == f[PANIC]:
         level = f[GAIN]
         for t in range(frames):
             left_row[t] = left_line[(start + t) & mask] * level

@@ -28,7 +28,7 @@ import numba
 from numba import cfunc, njit, types
 
 from dmm_av.engine import step_code
-from dmm_av.engine.signal_reference import plain_arguments
+from dmm_av.engine.plain_step import plain_arguments
 from dmm_av.errors import DmmError, PatchError
 from dmm_av.network.activation import LIBRARY
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, takewhile
 
 from dmm_av.errors import DeviceError, DmmError, EditError
 from dmm_av.io.osc_addresses import (
@@ -54,15 +54,17 @@ class OscServer:
 
     deliver    called with each `Request` on the thread of the socket; a `DmmError` it raises is told to the sender
     query      called with a `Query`, returns (address, values) pairs; None: such questions are refused
+    forget     called with labels [(label, …)] that have long held the same number, returns those that are let go
     port       the port it has; 0 takes a free one
     warning    a sentence when others than this computer can reach it, or None
 
     Errors: a sentence when the port or the host cannot be had.
     """
 
-    def __init__(self, host=LOOPBACK, port=PORT, deliver=None, query=None):
+    def __init__(self, host=LOOPBACK, port=PORT, deliver=None, query=None, forget=None):
         self._deliver = deliver
         self._query = query
+        self._forget = forget or (lambda labels: [])
         self._socket = _bound_socket(host, port)
         self.host, self.port = self._socket.getsockname()[:2]
         self.warning = _warning(self.host, self.port)
@@ -72,7 +74,8 @@ class OscServer:
         self.subscriptions = Subscriptions(self.send, self._wake)
         self._refusals = RefusalLimit()
         self._acknowledging = OrderedDict()
-        self._held = set()
+        self._held = OrderedDict()  # labels of a number on `osc`: when it last came, the longest ago first
+        self._forget_again_at = 0.0
         self._waiting = []  # heap of (due, serial, bytes, request, what the server itself answers)
         self._waiting_bytes = 0
         self._serial = count()
@@ -128,9 +131,9 @@ class OscServer:
         if sender is not None and self._refusals.admits(sender, time.monotonic()):
             self.send(sender, "/dmm/error", (address, str(sentence)[:LONGEST_SENTENCE]))
 
-    def _done(self, sender, address):
+    def _done(self, sender, address, *details):
         if sender in self._acknowledging:
-            self.send(sender, "/dmm/done", (address,))
+            self.send(sender, "/dmm/done", (address, *details))
 
     # --- the thread ---------------------------------------------------------------------------
 
@@ -239,10 +242,27 @@ class OscServer:
 
     def _hold(self, data):
         """Keeps count of the numbers on `osc`, so that strangers' addresses cannot fill the memory."""
-        new = {item.labels for item in data} - self._held
-        if len(new) + len(self._held) > MOST_HELD:
+        if not data:
+            return
+        now = time.monotonic()
+        missing = len({item.labels for item in data} - self._held.keys()) + len(self._held) - MOST_HELD
+        if missing > 0 and self._make_room(missing, now) < missing:
             raise EditError(f"`osc` holds {MOST_HELD} numbers already. Use addresses that it has.")
-        self._held |= new
+        for item in data:
+            self._held[item.labels] = now
+            self._held.move_to_end(item.labels)
+
+    def _make_room(self, missing, now):
+        """Lets go of numbers that have not come for a while; returns of how many."""
+        if now < self._forget_again_at:
+            return 0
+        idle = list(takewhile(lambda labels: now - self._held[labels] >= SILENCE_S, self._held))
+        gone = self._forget(idle) if len(idle) >= missing else []
+        for labels in gone:
+            del self._held[labels]
+        if len(gone) < missing:
+            self._forget_again_at = now + 1.0  # looking for more with every packet would take too long
+        return len(gone)
 
     def _answer(self, item, sender):
         match item:
@@ -288,23 +308,32 @@ class OscServer:
 
 
 class Answer:
-    """What the parts of a request were answered: the first refusal is told, or that all are done."""
+    """What the parts of a request were answered: the first refusal is told, or that all are done.
+
+    Told are the sample from which the last part is heard, where it has one, and what else is worth knowing.
+    """
 
     def __init__(self, server, sender, address, parts):
         self._server, self._sender, self._address = server, sender, address
         self._left = parts
+        self._samples, self._remarks = [], []
         self._lock = threading.Lock()
 
-    def __call__(self, sentence=None):
+    def __call__(self, sentence=None, sample=None, remark=None):
         with self._lock:
             if not self._left:
                 return
             self._left = 0 if sentence else self._left - 1
             left = self._left
+            self._samples += [] if sample is None else [sample]
+            self._remarks += [remark] if remark else []
         if sentence:
             self._server.refuse(self._sender, self._address, sentence)
         elif not left:
-            self._server._done(self._sender, self._address)
+            told = " ".join(self._remarks)[:LONGEST_SENTENCE]
+            sample = max(self._samples, default=None)
+            details = [] if sample is None else [sample]
+            self._server._done(self._sender, self._address, *details, *([told] if told else []))
 
 
 class RefusalLimit:
@@ -475,17 +504,23 @@ class Subscriptions:
 
 @dataclass(frozen=True)
 class Told:
-    """What came back: `replies` are (address, values), `errors` sentences; `done`: it took effect."""
+    """What came back: `replies` are (address, values), `errors` sentences; `done`: it took effect.
+
+    sample    from which it is heard, where that is known
+    remarks   sentences worth knowing although it took effect
+    """
 
     done: bool = False
     errors: tuple = ()
     replies: tuple = ()
+    sample: int | None = None
+    remarks: tuple = ()
 
     @property
     def sentences(self):
-        """What a player should hear: nothing when all went well."""
+        """What a player should hear: nothing when all went well and there is nothing to add."""
         if self.done or self.errors:
-            return self.errors
+            return (*self.errors, *self.remarks)
         return ("No answer came in time; it may still take effect. Ask with `/dmm/status`.",)
 
 
@@ -561,7 +596,9 @@ class OscClient:
             if address == "/dmm/reply":
                 replies.append((about, values[1:]))
             elif address == "/dmm/done" and about == first:
-                return Told(True, (), tuple(replies))
+                sample = next((value for value in values[1:] if not isinstance(value, str)), None)
+                remarks = tuple(value for value in values[1:] if isinstance(value, str))
+                return Told(True, (), tuple(replies), sample, remarks)
             elif address == "/dmm/error" and (about in addresses or about == "*"):
                 return Told(False, (str(values[1]) if len(values) > 1 else "It was refused.",), tuple(replies))
         return Told(False, (), tuple(replies))

@@ -7,13 +7,12 @@ neuron, a port or a kind fits is for the network to say. Bytes are in `osc_packe
 import math
 import re
 from dataclasses import dataclass, field
-from fnmatch import translate as pattern_text
 from functools import lru_cache
 
 from dmm_av.errors import EditError, unknown
 from dmm_av.network import edits as verb
 from dmm_av.network.notation import Command
-from dmm_av.network.reference import alternatives
+from dmm_av.network.reference import GLOB, alternatives, glob
 from dmm_av.streams.units import ramp_ticks
 from dmm_av.streams.vvalue import LARGEST, decode_label, encode_label
 
@@ -26,7 +25,6 @@ FASTEST_RATE = 1_000.0  # messages a second and address
 DEFAULT_RATE = 30.0
 
 _LEGAL = re.compile(r"/[!\"$-~]*\Z")  # visible ASCII without `#`
-_PATTERN = re.compile(r"[*?\[\]{}]")
 _FAMILY_INDEX = re.compile(r"(?:[0-9]|\[!?[0-9-]+\]|\{[0-9,]+\})[0-9\[\]{},!*?-]*\Z")
 _PLAIN = re.compile(r"[A-Za-z0-9_.:~+-]+\Z")
 _NO_PORT = re.compile(r"[^a-z0-9_]")
@@ -522,7 +520,7 @@ _QUESTIONS = ("w", "y", "neurons")
 def _data(labels, arguments):
     """Numbers for the neuron `osc`. The first label becomes an output, so it is written as ports are."""
     where = arguments.where
-    if any(_PATTERN.search(label) or "," in label for label in labels):
+    if any(GLOB.search(label) or "," in label for label in labels):
         raise EditError(f"{where}: a pattern names no place to hold a number. Write the address itself.")
     if not labels[-1]:
         raise EditError(f"{where}: the address ends with `/`. Leave it out.")
@@ -563,22 +561,21 @@ def covers(pattern, address):
     """Whether an address pattern covers an address or something above it, label by label."""
     wanted, given = _pattern_labels(pattern), address.split("/")
     return len(wanted) <= len(given) and all(
-        label.match(other) if isinstance(label, re.Pattern) else label == other
+        label(other) if callable(label) else label == other
         for label, other in zip(wanted, given, strict=False)
     )
 
 
 @lru_cache(maxsize=4_096)
 def _pattern_labels(pattern):
-    return [_compiled(label) if _PATTERN.search(label) else label for label in pattern.rstrip("/").split("/")]
+    return [_glob(label) if GLOB.search(label) else label for label in pattern.rstrip("/").split("/")]
 
 
-def _compiled(label):
-    choices = alternatives(label)
-    if len(choices) > MOST_ALTERNATIVES:
+def _glob(label):
+    if len(alternatives(label)) > MOST_ALTERNATIVES:
         raise EditError(f"`{label}` stands for more than {MOST_ALTERNATIVES} patterns. Use fewer `{{a,b}}`.")
     try:
-        return re.compile("|".join(map(pattern_text, choices)))
+        return glob(label)
     except re.error as error:
         raise EditError(f"`{label}` is no pattern: {error.msg}. Use `*`, `?`, `[a-z]`, `{{a,b}}`.") from None
 
@@ -589,6 +586,6 @@ def shown_address(pattern, address):
     Its own pattern where that names this very entry (so that a fader hears itself); else the address, without
     the source where that is `one`.
     """
-    if not _PATTERN.search(pattern) and address in (pattern, f"{pattern}/out", f"{pattern}/one/out"):
+    if not GLOB.search(pattern) and address in (pattern, f"{pattern}/out", f"{pattern}/one/out"):
         return pattern
     return address.removesuffix("/one/out") if address.startswith("/dmm/w/") else address

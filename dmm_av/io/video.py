@@ -21,6 +21,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation
 
 from dmm_av.errors import MediaError, nearest, unknown
+from dmm_av.streams.units import LARGEST_SIDE
 
 QUALITIES = ("low", "medium", "high", "lossless")
 
@@ -491,7 +492,6 @@ def write_picture(path, rgba):
 # ---- reading
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-LARGEST_SIDE = 16_384
 LARGEST_AREA = 8_192 * 8_192
 
 

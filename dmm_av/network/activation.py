@@ -391,7 +391,11 @@ def tree(
                 body=function,
                 also=tuple(also),
                 family=family or function.__module__.rpartition(".")[2],
-                notes={"stateful": stateful, "parameters": tuple(inspect.signature(function).parameters)},
+                notes={
+                    "stateful": stateful,
+                    "parameters": tuple(inspect.signature(function).parameters),
+                    "families": tuple(port.name for port in ports if port.family),
+                },
                 variadic_inputs=variadic_inputs,
                 variadic_outputs=variadic_outputs,
             ),

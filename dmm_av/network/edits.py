@@ -117,12 +117,16 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """Takes back the author's newest step."""
+    """Takes back the author's newest step, or the newest of all authors."""
+
+    of_any_author: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Redo:
-    """Does again what was last taken back."""
+    """Does again what was last taken back, of the author or of all."""
+
+    of_any_author: bool = False
 
 
 @dataclass(frozen=True, slots=True)

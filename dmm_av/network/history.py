@@ -71,12 +71,13 @@ class History:
         self._strangers -= 1
         return self._strangers
 
-    def undo(self, attempt, land, ramps):
-        """Takes back the newest step of the attempt's author, and returns it.
+    def undo(self, attempt, land, ramps, of_any_author=False):
+        """Takes back the newest step of the attempt's author or of all, and returns it.
 
         land   function of (place, value) that puts a former value back exactly
         """
-        step = self._move(attempt, self.done, self.undone, "undo: there is nothing left to take back.")
+        author = _author(self.done, max) if of_any_author else attempt.step.author
+        step = self._move(attempt, author, self.done, self.undone, "undo: there is nothing left to take back.")
         touched = {place for place, changed in _all_places(step) if self.writers.get(place, 0) != changed.serial}
         later = self._assignments(touched)
         for place, changed in _all_places(step):
@@ -98,9 +99,10 @@ class History:
                 _set(attempt, changed, "undone_by", self._shift(attempt, place, amount, changed.before))
         return step
 
-    def redo(self, attempt, land):
-        """Does the step that was taken back last again, and returns it."""
-        step = self._move(attempt, self.undone, self.done, "redo: there is nothing to do again.")
+    def redo(self, attempt, land, of_any_author=False):
+        """Does the step that was taken back last again, of the attempt's author or of all, and returns it."""
+        author = _author(self.undone, min) if of_any_author else attempt.step.author
+        step = self._move(attempt, author, self.undone, self.done, "redo: there is nothing to do again.")
         touched = {place for place, changed in _all_places(step) if self.writers.get(place, 0) != changed.former_writer}
         standing = {id(found) for places in self._assignments(touched).values() for found in places}
         for place, changed in _all_places(step):
@@ -123,12 +125,13 @@ class History:
         _set(attempt, changed, "former_writer", self.writers.get(place, 0))
         _set(attempt, changed, "serial", attempt.step.serial)
 
-    def _move(self, attempt, start, end, sentence):
-        steps = start.get(attempt.step.author)
+    @staticmethod
+    def _move(attempt, author, start, end, sentence):
+        steps = start.get(author)
         if not steps:
             raise EditError(sentence)
         step = steps.pop()
-        to = end.setdefault(attempt.step.author, [])
+        to = end.setdefault(author, [])
         to.append(step)
         attempt.on_return(lambda: (to.pop(), steps.append(step)))
         return step
@@ -158,6 +161,12 @@ class History:
         stranger = self._stranger()
         self._mark(attempt, entry, stranger)
         return stranger
+
+
+def _author(kept, choose):
+    """Whose step is the newest (max) or the oldest (min) of those on top; None where there is none."""
+    tops = {author: (steps[-1].tick, steps[-1].serial) for author, steps in kept.items() if steps}
+    return choose(tops, key=tops.get, default=None)
 
 
 def _all_places(step):

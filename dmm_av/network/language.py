@@ -6,7 +6,6 @@ Headers, whole files and what a reading is for (start, reload, eval, save) are i
 
 import re
 from dataclasses import dataclass
-from fnmatch import translate
 from functools import partial
 
 from dmm_av.errors import DmmError, PatchError, nearest, unknown
@@ -22,7 +21,7 @@ from dmm_av.network.patch_text import (
     shown,
 )
 from dmm_av.network.ports import built_in_ports, ports_of, undeclared_ports
-from dmm_av.network.reference import ACTIVATION, activation_prefix, alternatives, is_name, parse_reference
+from dmm_av.network.reference import ACTIVATION, activation_prefix, alternatives, glob, is_name, parse_reference
 from dmm_av.network.setting_values import finite_number, setting_value
 from dmm_av.streams.kinds import Kind, converter, is_legal
 
@@ -554,13 +553,12 @@ class Reading:
 
     def _matching(self, pattern, names, at):
         """The names that a pattern covers; together they may not take for ever."""
-        tests = self._patterns.get(pattern)
-        if tests is None:
-            texts = alternatives(pattern)
-            self._compare(len(texts) * PATTERN_COST, at)
-            tests = self._patterns[pattern] = [re.compile(translate(text)).match for text in texts]
-        self._compare(len(tests) * len(names), at)
-        return [name for name in names if any(test(name) for test in tests)]
+        count = self._patterns.get(pattern)
+        if count is None:
+            count = self._patterns[pattern] = len(alternatives(pattern))
+            self._compare(count * PATTERN_COST, at)
+        self._compare(count * len(names), at)
+        return list(filter(glob(pattern), names))
 
     def _compare(self, more, at):
         self._compared += more

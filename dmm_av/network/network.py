@@ -3,18 +3,14 @@
 Which activation a neuron applies is read from its row `activation`; there is no other register of neurons.
 """
 
-import math
-import re
 from dataclasses import dataclass
-from fnmatch import translate
 from functools import lru_cache
 
 from dmm_av.errors import EditError, nearest, unknown
 from dmm_av.network.activation import Input, Output
 from dmm_av.network.matrix import NetworkMatrix
-from dmm_av.network.reference import activation_prefix, alternatives, parse_reference
+from dmm_av.network.reference import GLOB, activation_prefix, glob, parse_reference
 from dmm_av.streams.kinds import Kind, converter, is_legal
-from dmm_av.streams.vvalue import check_labels, clean
 
 BUILT_IN = {  # neurons that always exist, with the activation of each
     "one": "one",
@@ -30,7 +26,6 @@ SELF_LOOP = ("self", "accum", "self", "matrix")
 AUTHORS = ("osc", "file", "panel", "midi", "remote")
 LIBRARY_NAME = "library"  # `voice.activation` from `library.sine~` says what `voice` is
 LARGEST_FAMILY = 1_000  # steps/1 to steps/1000
-LARGEST_SIDE = 16_384  # pixels
 
 
 @dataclass(frozen=True)
@@ -42,18 +37,11 @@ class Budget:
     edits_per_tick: int = 5_000
 
 
-_GLOB = re.compile(r"[*?\[\]{}]")
 _parsed = lru_cache(10_000)(parse_reference)  # a fader sends the same reference hundreds of times
 
 
-@lru_cache(1_000)
-def _matcher(pattern):
-    """A function that tells whether a glob (`*`, `?`, `[…]`, `{a,b}`) covers a name."""
-    return re.compile("|".join(map(translate, alternatives(pattern)))).match
-
-
 def _is_pattern(reference):
-    return reference.is_glob or any(_GLOB.search(branch) for branch in reference.branches)
+    return reference.is_glob or any(GLOB.search(branch) for branch in reference.branches)
 
 
 class Network:
@@ -270,10 +258,10 @@ class Network:
         origin = _parsed(source, where, True) if source is not None else None
         if origin is not None and not _is_pattern(target) and not _is_pattern(origin):
             return [self.entry(to, source, where)]
-        port = None if target.port is None else _matcher("/".join((target.port, *target.branches)))
+        port = None if target.port is None else glob("/".join((target.port, *target.branches)))
         output = None
         if origin is not None and origin.port is not None:
-            output = _matcher("/".join((origin.port, *origin.branches)))
+            output = glob("/".join((origin.port, *origin.branches)))
         found = [
             entry
             for entry in self._candidates(target, origin)
@@ -290,11 +278,11 @@ class Network:
     def _candidates(self, target, origin):
         """Entries between the neurons that two references, one a pattern at least, name."""
         matrix = self.matrix
-        if origin is not None and not _GLOB.search(origin.name):
-            to = _matcher(target.name)
+        if origin is not None and not GLOB.search(origin.name):
+            to = glob(target.name)
             return [entry for entry in matrix.columns.get(origin.name, ()) if to(entry[0])]
-        names = filter(_matcher(target.name), matrix.inputs) if _GLOB.search(target.name) else [target.name]
-        source = _matcher(origin.name) if origin is not None else None
+        names = filter(glob(target.name), matrix.inputs) if GLOB.search(target.name) else [target.name]
+        source = glob(origin.name) if origin is not None else None
         return [entry for name in names for entry in matrix.entries_of(name) if source is None or source(entry[2])]
 
     def expand_names(self, pattern, where="edit"):
@@ -304,56 +292,8 @@ class Network:
             if not self.is_active(reference.name):
                 raise self.no_neuron(where, reference.name)
             return [reference.name]
-        covers = _matcher(reference.name)
+        covers = glob(reference.name)
         found = [name for name in self.matrix.inputs if name not in BUILT_IN and covers(name)]
         if not found:
             raise EditError(f"{where}: no neuron matches `{pattern}`.")
         return found
-
-
-def checked_setting(declared, value, where="edit"):
-    """A setting's value as its declared kind; None, back to the default, always is. Without a declaration: as it is.
-
-    Errors: a sentence for a value of another kind.
-    """
-    if declared is None or value is None:
-        return value
-    kind = declared.kind
-    is_number = isinstance(value, int | float) and math.isfinite(value) and not isinstance(value, bool)
-    if kind == "choice" or declared.choices:
-        found = next((choice for choice in declared.choices if str(choice) == str(value)), None)
-        if found is None:
-            raise unknown(where, "choice", value, [str(choice) for choice in declared.choices], EditError)
-        return found
-    if kind == "boolean" and value in (0, 1, "true", "false"):
-        return value in (1, "true")
-    if kind == "number" and is_number:
-        return float(value)
-    if kind == "integer" and is_number and float(value).is_integer():
-        return int(value)
-    if kind == "text" and (is_number or isinstance(value, str)):
-        return str(value)
-    if kind == "file" and isinstance(value, str):
-        return value
-    if kind == "list":
-        return list(value) if isinstance(value, list | tuple) else [value]
-    if kind == "tree" and isinstance(value, dict):
-        check_labels(value, where)
-        return clean(value)
-    if kind == "size":
-        sides = (
-            value.split("x") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value] * 2
-        )
-        found = [int(float(side)) for side in sides if re.fullmatch(r"[1-9]\d{0,4}(\.0)?", str(side))]
-        if len(found) == len(sides) == 2 and max(found) <= LARGEST_SIDE:
-            return found
-    remedies = {
-        "boolean": "Write true or false.",
-        "number": "Write a number.",
-        "integer": "Write a whole number.",
-        "text": "Write a text.",
-        "file": "Write the path of a file.",
-        "tree": "Write `{a: 1, b: {c: 2}}`.",
-        "size": "Write width and height in pixels.",
-    }
-    raise EditError(f"{where}: `{value}` is no {kind}. {remedies.get(kind, '')}".rstrip())

@@ -13,7 +13,7 @@ from dmm_av.errors import DmmError, PatchError, unknown
 from dmm_av.network import edits
 from dmm_av.network.network import BUILT_IN
 from dmm_av.network.patch_text import number_text, number_with_unit, shown, weight_in
-from dmm_av.network.ports import built_in_ports, ports_of, undeclared_ports
+from dmm_av.network.ports import built_in_ports, ports_of, ports_of_known
 from dmm_av.network.reference import parse_reference
 
 
@@ -41,8 +41,8 @@ USAGE = {
     "insert": "name activation [on] to.input source [ramp]",
     "crossfade": "to.input a b position [ramp]",
     "mute": "name [1|0]",
-    "undo": "",
-    "redo": "",
+    "undo": "[any]",
+    "redo": "[any]",
     "save": "[file…]",
     "revert": "",
     "panic": "",
@@ -213,12 +213,16 @@ class _Line:
         return edits.Mute(self._reference(name), rest != ["0"])
 
     def _undo(self):
-        self._exactly(0, 0)
-        return edits.Undo()
+        return edits.Undo(self._is_of_any_author())
 
     def _redo(self):
-        self._exactly(0, 0)
-        return edits.Redo()
+        return edits.Redo(self._is_of_any_author())
+
+    def _is_of_any_author(self):
+        self._exactly(0, 1)
+        if self.words not in ([], ["any"]):
+            raise self._wrong("there is more than belongs here. ")
+        return bool(self.words)
 
     def _command(self):
         rest = tuple(part.strip() for part in self._rest(1 if self.verb == "at" else 0))
@@ -307,8 +311,8 @@ _WORDS = {
         _ramp_text(edit.ramp),
     ),
     edits.Mute: lambda edit: ("mute", edit.name, "1" if edit.on else "0"),
-    edits.Undo: lambda edit: ("undo",),
-    edits.Redo: lambda edit: ("redo",),
+    edits.Undo: lambda edit: ("undo", "any" if edit.of_any_author else ""),
+    edits.Redo: lambda edit: ("redo", "any" if edit.of_any_author else ""),
 }
 
 
@@ -326,7 +330,7 @@ def complete(prefix, library, known):
     """
     words = prefix.split()
     last = "" if not words or prefix[-1].isspace() else words.pop()
-    names = {name: _ports(name, what, library) for name, what in known.items()}
+    names = {name: ports_of_known(name, what, library) for name, what in known.items()}
     names.update(built_in_ports(library))
     if not words:
         found = [verb for verb in USAGE if "." not in last] + _port_names(last, names, "inputs")
@@ -356,16 +360,13 @@ def complete(prefix, library, known):
         found = ["without"] if what == "[without" else list(ports.inputs)
     elif what == "[1|0]":
         found = ["0", "1"]
+    elif what == "[any]":
+        found = ["any"]
     elif what == "[on]":
         found = ["on", *_port_names(last, names, "inputs")]
     else:
         found = []
     return sorted(word for word in dict.fromkeys(found) if word.startswith(last))
-
-
-def _ports(name, what, library):
-    mixture = {what: 1.0} if isinstance(what, str) else what if isinstance(what, dict) else dict.fromkeys(what, 1.0)
-    return undeclared_ports(name, library) or ports_of(dict(mixture), library)
 
 
 def _port_names(last, names, side):

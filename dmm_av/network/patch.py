@@ -5,6 +5,7 @@ in edits. The language of the lines is in `language`, saving in `patch_saving`, 
 """
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from dmm_av.network.patch_sections import (
     target_text,
 )
 from dmm_av.network.patch_text import LARGEST, Mapping, Scalar, compose, decoded, number_in, place, shown
-from dmm_av.network.ports import ports_of, undeclared_ports
+from dmm_av.network.ports import ports_of_known
 from dmm_av.network.reference import activation_prefix
 from dmm_av.network.setting_values import size
 
@@ -111,13 +112,24 @@ def read_patch(path, library):
 
     Errors: a sentence with file, line and column; also when the file cannot be read.
     """
+    return parse_patch(read_text(path), str(path), library)
+
+
+def read_text(path):
+    """The text of a patch file.
+
+    Errors: a sentence for what is no file, cannot be read, is too large for a patch, or is not UTF-8.
+    """
     path = Path(path)
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe might never end, nor even begin
+            raise PatchError(f"{path}: the patch cannot be read (it is no regular file). Check the path.")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise PatchError(f"{path}: the patch cannot be read ({error.strerror}). Check the path.") from None
-    return parse_patch(decoded(content, str(path)), str(path), library)
+    return decoded(content, str(path))
 
 
 def parse_patch(text, where, library):
@@ -403,7 +415,7 @@ def parse_fragment(text, library, known, where="eval", rows=None, author="panel"
         root = None
     if not isinstance(root, Mapping):
         return edits.Group(tuple(_line_edits(text, where)), author=author)
-    ports = {name: _known_ports(name, what, library) for name, what in known.items() if name not in BUILT_IN}
+    ports = {name: ports_of_known(name, what, library) for name, what in known.items() if name not in BUILT_IN}
     if root.get("neurons") is not None or root.get("matrix") is not None:
         for key, _ in root.pairs:
             if key.text in ("rates", "size", "seed", "limit"):
@@ -431,11 +443,6 @@ def _line_edits(text, where):
     if not found:
         raise PatchError(f"{where}: there is nothing in it. Write an edit such as `fold.wedges 7`.")
     return found
-
-
-def _known_ports(name, what, library):
-    mixture = {what: 1.0} if isinstance(what, str) else what if isinstance(what, dict) else dict.fromkeys(what, 1.0)
-    return undeclared_ports(name, library) or ports_of(dict(mixture), library)
 
 
 def _is_row_key(text):

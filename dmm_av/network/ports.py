@@ -6,47 +6,8 @@ Holds no weights; the living network answers the same questions in `network`.
 
 from dataclasses import dataclass
 
-from dmm_av.network.activation import Activation, Input, Output
-from dmm_av.network.network import AUTHORS, BUILT_IN
+from dmm_av.network.network import BUILT_IN
 from dmm_av.network.reference import activation_prefix, parse_reference
-from dmm_av.streams.kinds import Kind
-
-
-def _built_in(name, inputs=(), outputs=(), **more):
-    return Activation(
-        name=name,
-        side="engine",
-        about="",
-        inputs={port.name: port for port in inputs},
-        outputs={port.name: port for port in outputs},
-        **more,
-    )
-
-
-# The built-in neurons' ports, for libraries that do not declare them.
-_BUILT_IN = {
-    found.name: found
-    for found in (
-        _built_in("one", outputs=[Output("out", Kind.NUMBER)]),
-        _built_in(
-            "transport",
-            [Input("tempo", Kind.NUMBER, 120.0), Input("run", Kind.NUMBER, 1.0)],
-            [Output(port, Kind.NUMBER) for port in ("beat", "phase", "bar", "time")],
-        ),
-        _built_in(
-            "self",
-            [
-                Input("accum", Kind.VVALUE, {"self.matrix": 1.0}),
-                Input("delta", Kind.VVALUE, {f"edits.{author}": 1.0 for author in AUTHORS}),
-            ],
-            [Output("matrix", Kind.VVALUE)],
-        ),
-        _built_in("edits", outputs=[Output(author, Kind.VVALUE) for author in AUTHORS]),
-        _built_in("osc", variadic_outputs=Kind.VVALUE),
-        _built_in("screen", [Input("image", Kind.IMAGE)]),
-        _built_in("speakers", [Input(port, Kind.AUDIO) for port in ("left", "right", "both")]),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -143,10 +104,13 @@ def ports_of(mixture, library):
 
 def built_in_ports(library):
     """{name: `Ports`} of the neurons that always exist."""
-    return {
-        name: Ports({activation: 1.0}, (library.get(activation) or _BUILT_IN[name],))
-        for name, activation in BUILT_IN.items()
-    }
+    return {name: ports_of({activation: 1.0}, library) for name, activation in BUILT_IN.items()}
+
+
+def ports_of_known(name, what, library):
+    """The `Ports` of a neuron that is `what`: an activation's name, several, or {activation name: coefficient}."""
+    mixture = {what: 1.0} if isinstance(what, str) else what if isinstance(what, dict) else dict.fromkeys(what, 1.0)
+    return undeclared_ports(name, library) or ports_of(dict(mixture), library)
 
 
 def undeclared_ports(name, library):

@@ -6,14 +6,16 @@ neuron `from` as a tree. Globs (`voice*.out`) are kept as text and expanded over
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 
 from dmm_av.errors import PatchError
 from dmm_av.streams.vvalue import decode_label, encode_label
 
 NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 ACTIVATION = re.compile(r"[a-z][a-z0-9_]*~?(\.[a-z][a-z0-9_]*)?\Z")
-_GLOB = re.compile(r"[*?\[\]{}]")
+GLOB = re.compile(r"[*?\[\]{}]")  # what makes a text a pattern
+NOTHING = r"(?!)"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Reference:
     @property
     def is_glob(self):
         """Whether any part is a pattern."""
-        return bool(_GLOB.search(self.name) or (self.port and _GLOB.search(self.port)))
+        return bool(GLOB.search(self.name) or (self.port and GLOB.search(self.port)))
 
 
 def activation_prefix(name):
@@ -80,9 +82,13 @@ def parse_reference(text, where="reference", globs=False):
     return found
 
 
-def matches(pattern, name):
-    """Whether a glob (`*`, `?`, `[…]`, `{a,b}`) covers the name."""
-    return any(fnmatchcase(name, one) for one in alternatives(pattern))
+@lru_cache(4_096)
+def glob(pattern):
+    """A function that gives something true where a glob (`*`, `?`, `[…]`, `{a,b}`) covers a whole name.
+
+    One that stands for too many alternatives covers nothing.
+    """
+    return re.compile("|".join(map(translate, alternatives(pattern))) or NOTHING).match
 
 
 def alternatives(pattern, most=256):

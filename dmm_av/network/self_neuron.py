@@ -13,9 +13,11 @@ from dmm_av.network import edits as verb
 from dmm_av.network.attempt import MUTED, NO_DEFAULT, SETTING, Attempt, Changes, finite
 from dmm_av.network.history import History
 from dmm_av.network.matrix import RESIDUE, Key, entries_of_tree
-from dmm_av.network.network import BUILT_IN, LIBRARY_NAME, SELF_LOOP, checked_setting
+from dmm_av.network.network import BUILT_IN, LIBRARY_NAME, SELF_LOOP
+from dmm_av.network.ports import default_row
 from dmm_av.network.ramps import Ramps, gain_of, towards
-from dmm_av.network.reference import activation_prefix, entry_text, is_name, parse_reference
+from dmm_av.network.reference import activation_prefix, entry_text, is_name
+from dmm_av.network.setting_values import checked_setting
 from dmm_av.streams.kinds import Kind
 from dmm_av.streams.units import ramp_ticks
 from dmm_av.streams.vvalue import from_leaves
@@ -65,8 +67,9 @@ class SelfNeuron:
             (adding if is_adding else others).append(group)
         left = self.network.budget.edits_per_tick
         for group in (*adding, *others):
-            left -= len(group.edits)
-            changes.answers.append((group, self._resolve_group(group, gains, changes, left >= 0)))
+            is_whole_file = group.author == "file"  # bounded by the size of a patch, and no stranger's
+            left -= 0 if is_whole_file else len(group.edits)
+            changes.answers.append((group, self._resolve_group(group, gains, changes, is_whole_file or left >= 0)))
         self.network.matrix.freeze()
         self.tick += 1
         return changes
@@ -411,10 +414,11 @@ class SelfNeuron:
                         self._land(attempt, entry, finite(start + weight, "a weight"), None, now[1])
 
     def _undo(self, attempt, edit):
-        self._travel(attempt, lambda: self.history.undo(attempt, self._putter(attempt), self.ramps))
+        put, of_any = self._putter(attempt), edit.of_any_author
+        self._travel(attempt, lambda: self.history.undo(attempt, put, self.ramps, of_any))
 
     def _redo(self, attempt, edit):
-        self._travel(attempt, lambda: self.history.redo(attempt, self._putter(attempt)))
+        self._travel(attempt, lambda: self.history.redo(attempt, self._putter(attempt), edit.of_any_author))
 
     def _travel(self, attempt, go):
         if not attempt.is_travel and (attempt.step.entries or attempt.step.others):
@@ -562,9 +566,5 @@ class SelfNeuron:
                 place = (name, port.name)
                 if place in network.matrix.rows or place in network.no_default or port.name in (*families, *known):
                     continue
-                row = port.default if isinstance(port.default, dict) else {"one.out": port.default}
-                for text, weight in row.items():
-                    if weight:
-                        source = parse_reference(text)
-                        entry = (*place, source.name, source.port or "out", *source.branches)
-                        attempt.write(entry, (weight, Key.DEFAULT))
+                for source, weight in default_row(port).items():
+                    attempt.write((*place, *source), (weight, Key.DEFAULT))

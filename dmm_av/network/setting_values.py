@@ -1,12 +1,12 @@
-"""Numbers with units and settings, from the text of a patch to values of the kind that is declared."""
+"""Numbers with units and settings, from the text of a patch or from an edit to values of the kind that is declared."""
 
+import math
 import re
 
-from dmm_av.errors import DmmError, PatchError, unknown
+from dmm_av.errors import DmmError, EditError, PatchError, unknown
 from dmm_av.network.patch_text import Mapping, Scalar, Sequence, number_in, number_with_unit, shown, weight_in
-from dmm_av.streams.vvalue import check_labels
-
-LARGEST_SIDE = 16_384  # pixels
+from dmm_av.streams.units import LARGEST_SIDE
+from dmm_av.streams.vvalue import check_labels, clean
 
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _SIZE = re.compile(r"(\d{1,5})(?: ?[x×] ?(\d{1,5}))?\Z")
@@ -62,11 +62,15 @@ def setting_value(setting, node, at, words=lambda node: node.text):
     return text
 
 
-def _choice(setting, text, at):
-    found = next((choice for choice in setting.choices if str(choice) == text), None)
+def _choice(setting, value, at, error=PatchError):
+    found = next((choice for choice in setting.choices if str(choice) == str(value)), None)
     if found is None:
-        raise unknown(at, "choice", shown(text), [str(choice) for choice in setting.choices])
+        raise unknown(at, "choice", shown(str(value)), [str(choice) for choice in setting.choices], error)
     return found
+
+
+def _is_size(sides):
+    return len(sides) == 2 and all(1 <= side <= LARGEST_SIDE for side in sides)
 
 
 def size(node, at, words=lambda node: node.text):
@@ -76,7 +80,7 @@ def size(node, at, words=lambda node: node.text):
     if len(texts) == 1 and len(items) == 1 and (found := _SIZE.match(texts[0])):
         texts = [found[1], found[2] or found[1]]
     sides = [int(text) for text in texts if text.isdecimal() and len(text) < 6]
-    if len(sides) != 2 or len(texts) != 2 or not all(1 <= side <= LARGEST_SIDE for side in sides):
+    if len(texts) != 2 or not _is_size(sides):
         raise PatchError(f"{at}: this is no size. Write `[width, height]` in pixels, such as `[640, 360]`.")
     return tuple(sides)
 
@@ -118,3 +122,48 @@ def _as_written(node, at, words):
     if node.plain and text in ("true", "false"):
         return text == "true"
     return text
+
+
+def checked_setting(declared, value, where="edit"):
+    """A setting's value as its declared kind; None, back to the default, always is. Without a declaration: as it is.
+
+    Errors: a sentence for a value of another kind.
+    """
+    if declared is None or value is None:
+        return value
+    kind = declared.kind
+    is_number = isinstance(value, int | float) and math.isfinite(value) and not isinstance(value, bool)
+    if kind == "choice" or declared.choices:
+        return _choice(declared, value, where, EditError)
+    if kind == "boolean" and value in (0, 1, "true", "false"):
+        return value in (1, "true")
+    if kind == "number" and is_number:
+        return float(value)
+    if kind == "integer" and is_number and float(value).is_integer():
+        return int(value)
+    if kind == "text" and (is_number or isinstance(value, str)):
+        return str(value)
+    if kind == "file" and isinstance(value, str):
+        return value
+    if kind == "list":
+        return list(value) if isinstance(value, list | tuple) else [value]
+    if kind == "tree" and isinstance(value, dict):
+        check_labels(value, where)
+        return clean(value)
+    if kind == "size":
+        sides = (
+            value.split("x") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value] * 2
+        )
+        found = [int(float(side)) for side in sides if re.fullmatch(r"[1-9]\d{0,4}(\.0)?", str(side))]
+        if len(found) == len(sides) and _is_size(found):
+            return found
+    remedies = {
+        "boolean": "Write true or false.",
+        "number": "Write a number.",
+        "integer": "Write a whole number.",
+        "text": "Write a text.",
+        "file": "Write the path of a file.",
+        "tree": "Write `{a: 1, b: {c: 2}}`.",
+        "size": "Write width and height in pixels.",
+    }
+    raise EditError(f"{where}: `{value}` is no {kind}. {remedies.get(kind, '')}".rstrip())

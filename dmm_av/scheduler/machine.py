@@ -8,13 +8,12 @@ signal VM, which takes what is posted here for tick k+1 once `publish(k + 1)` wa
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dmm_av.engine.drawing import FrameValues
-from dmm_av.engine.plan import build_plan, seed_of
+from dmm_av.engine.plan import build_plan
 from dmm_av.engine.signal_plan import build_plan as build_signal_plan
 from dmm_av.engine.step_compiler import is_compiled
 from dmm_av.errors import DmmError, EditError
@@ -25,9 +24,10 @@ from dmm_av.network.patch import patch_group
 from dmm_av.network.reference import activation_prefix, parse_reference
 from dmm_av.network.self_neuron import SelfNeuron
 from dmm_av.scheduler.rehearsal import KEEP, SWAP, Rehearsals
+from dmm_av.scheduler.tree_side import TreeSide
 from dmm_av.streams.kinds import Kind
-from dmm_av.streams.linear import array_of_tree, matrix_combination
-from dmm_av.streams.vvalue import leaves, linear_combination, number_at, scaled, total
+from dmm_av.streams.linear import array_of_tree
+from dmm_av.streams.vvalue import leaves, linear_combination, number_at, total
 
 READBACK_FRAMES = 2
 BEATS_PER_BAR = 4
@@ -87,8 +87,9 @@ class Machine:
         self._pending = self._leaving = []  # edits on their way to Self, and those that leave `edits` in this tick
         self._waiting = []
         self._preparing = []
-        self._tree_states = {}
-        self._failed = {}
+        self._trees = TreeSide(self.network, patch, self.notice)
+        self._numbers_read = {}
+        self._no_edits = {}
         self._struck = {}
         self._kept_states = deque()
         self._picture_numbers = {}
@@ -273,6 +274,7 @@ class Machine:
         lost = self._pending if self._pending is self._leaving else [*self._pending, *self._leaving]
         changes = Changes(answers=[(group, sentence) for group in lost])
         self._pending = self._leaving = []
+        self._trees.forget()
         self.k += 1
         self.vm.publish(self.k)
         return changes
@@ -290,7 +292,8 @@ class Machine:
         following["one"] = self.outputs["one"]
         following["osc"] = self.outputs["osc"]
         following["edits"] = self._nominal(groups)
-        following["self"] = {"matrix": self.network.matrix.tree}
+        same = self.outputs["self"]["matrix"] is self.network.matrix.tree
+        following["self"] = self.outputs["self"] if same else {"matrix": self.network.matrix.tree}
         for name, numbers in self._picture_numbers.items():
             following[name] = numbers
         self.outputs = following
@@ -337,7 +340,7 @@ class Machine:
         """Takes over new declarations; neurons that apply them get rows for inputs that are new."""
         for activation in activations:
             self.library.add(activation, replace=True)
-        self._failed.clear()
+        self._trees.failed.clear()
         self._must_replan = True
         names = {activation.name for activation in activations}
         mixtures = {name: self.network.mixture(name) for name in self.network.matrix.inputs if name not in BUILT_IN}
@@ -458,76 +461,13 @@ class Machine:
                     found[output] = float(self._numbers[index])
                 else:
                     found.setdefault(output, {})[branch] = float(self._numbers[index])
-            streams[name] = found
+            if found != (former := self._numbers_read.get(name)):
+                former = self._numbers_read[name] = found
+            streams[name] = former  # the same object as long as the numbers are the same
         return streams
 
     def _run_trees(self, streams):
-        following = {}
-        tree = self.network.matrix.tree
-        for node in self.plan.trees:
-            rows = tree.get(node.name, {})
-            inputs = {}
-            for port in node.inputs:
-                row = rows.get(port.name)
-                if port.kind == Kind.MATRIX:
-                    inputs[port.name] = matrix_combination(row or {}, streams)
-                    continue
-                stream = linear_combination(row, streams) if row is not None else {}
-                inputs[port.name] = number_at(stream) if port.kind == Kind.NUMBER else stream
-            following[node.name] = self._up(node, inputs)
-        return following
-
-    def _up(self, node, inputs):
-        """The outputs of one tree neuron; one that fails is muted and named."""
-        results = {}
-        for activation, coefficient in node.components:
-            key = (node.name, activation.name)
-            if key in self._failed:
-                continue
-            try:
-                outputs = self._call(activation, key, inputs)
-            except Exception as error:  # whatever a user's function raises, the show goes on
-                self._failed[key] = error
-                self.notice(
-                    node.name,
-                    f"`{node.name}` ({activation.name}) is muted: {type(error).__name__}: {error}. "
-                    "Edit it to try again.",
-                )
-                continue
-            weight = 1.0 if coefficient is None else self.network.matrix.weight(coefficient)
-            for port, value in outputs.items():
-                part = value if weight == 1.0 else _scaled(weight, value)
-                results[port] = part if port not in results else total(results[port], part)
-        return results
-
-    def _call(self, activation, key, inputs):
-        parameters = activation.notes["parameters"]
-        arguments = {name: inputs.get(name, {}) for name in activation.inputs}
-        for name, port in activation.inputs.items():
-            if port.kind == Kind.NUMBER and name not in inputs:
-                arguments[name] = 0.0
-        if "ports" in parameters:
-            arguments["ports"] = {n: v for n, v in inputs.items() if n not in activation.inputs}
-        if "settings" in parameters:
-            own = self.network.settings.get(key[0], {})
-            arguments["settings"] = {n: own.get(n, s.default) for n, s in activation.settings.items()}
-        if "clock" in parameters:
-            name = key[0]
-            arguments["clock"] = TreeClock(
-                self.k,
-                self.patch.rates.tick,
-                seed_of(self.patch.seed, name),
-                lambda sentence: self.notice(name, sentence, is_error=False),
-            )
-        if activation.notes["stateful"]:
-            outputs, state = activation.body(**arguments, state=self._tree_states.get(key))
-            self._tree_states[key] = state
-        else:
-            outputs = activation.body(**arguments)
-        only = activation.only_output
-        if only is not None and not (isinstance(outputs, dict) and set(outputs) == {only}):
-            outputs = {only: outputs}
-        return outputs
+        return self._trees.run(streams, self.k)
 
     # --- Self ----------------------------------------------------------------------------------------
 
@@ -564,7 +504,7 @@ class Machine:
         """What neurons read on `edits`: the nominal deltas, computed only where somebody reads them."""
         column = self.network.matrix.columns.get("edits", {})
         if not groups or (len(column) <= len(AUTHORS) and not self.tells_edits):
-            return {}
+            return self._no_edits
         found = {}
         for group in groups:
             found[group.author] = total(found.get(group.author, {}), self.self_neuron.nominal(group))
@@ -574,9 +514,9 @@ class Machine:
 
     def _follow(self, changes, tick):
         """Posts what changed: weights as data, a new structure as a new plan."""
-        for name in {entry[0] for entry in changes.entries} | changes.settings:
-            for key in [key for key in self._failed if key[0] == name]:
-                del self._failed[key]
+        names = {entry[0] for entry in changes.entries} | changes.settings
+        self._trees.revive(names)
+        for name in names:
             if self._struck.pop(name, 0):
                 for node in self.plan.graph.nodes:
                     if node.name.partition("|")[0] == name:
@@ -585,7 +525,7 @@ class Machine:
             if not self.network.is_active(name):
                 self._drop_state(name, step)
         for trees, _ in changes.returned.values():
-            self._tree_states.update(trees)
+            self._trees.states.update(trees)
         verdict, plans = self._verdict(changes)
         if verdict == SWAP:
             self._new_plan(tick, plans, {name: signal for name, (_, signal) in changes.returned.items()})
@@ -613,7 +553,7 @@ class Machine:
 
     def _drop_state(self, name, step):
         """Forgets the state of a neuron that went; the undo step that took it (if a hand did) keeps it."""
-        trees = {key: self._tree_states.pop(key) for key in [key for key in self._tree_states if key[0] == name]}
+        trees = self._trees.take_states(name)
         if step is not None:
             step.states[name] = (trees, self.vm.state({name}).get(name, {}))
             self._kept_states.append((step, name))
@@ -644,7 +584,8 @@ class Machine:
             if sentence not in former:
                 self.notice("plan", sentence, is_error=False)
         exports = plan.exports
-        self._number_sources = {}
+        self._trees.adopt(plan)
+        self._number_sources, self._numbers_read = {}, {}
         for (name, output), index in exports.items():
             if name in plan.tree_sources:
                 port, _, branch = output.partition("/")
@@ -771,20 +712,3 @@ class Machine:
                 self._matrix_sent[name] = stream
                 found[name] = array_of_tree(stream)
         return found
-
-
-@dataclass(frozen=True)
-class TreeClock:
-    """What a tree activation may know of time: the tick, the tick rate, and the neuron's seed.
-
-    tell   leaves a sentence for the player
-    """
-
-    tick: int
-    rate: float
-    seed: int
-    tell: Callable = print
-
-
-def _scaled(weight, value):
-    return weight * value if isinstance(value, int | float | np.ndarray) else scaled(weight, value)

@@ -1,6 +1,5 @@
 """Units of numbers: their range, default curve and spelling. One declaration serves checks, manual, sliders and OSC."""
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -27,14 +26,6 @@ class Unit:
             return self.low * (self.high / self.low) ** position
         return self.low + (self.high - self.low) * position
 
-    def to_norm(self, value):
-        """The slider position in [0, 1] of a value."""
-        if self.curve == "exponential":
-            position = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
-        else:
-            position = (value - self.low) / (self.high - self.low)
-        return min(1.0, max(0.0, position))
-
 
 UNITS = {
     "number": Unit("", -1.0, 1.0),
@@ -56,6 +47,8 @@ UNITS = {
     "length": Unit("of the picture", 0.0, 1.0),
     "px": Unit("pixels", 0.0, 64.0),
 }
+
+LARGEST_SIDE = 16_384  # pixels, of a picture
 
 # Annotations for the inputs of signal activations: `frequency: Hertz = 220.0`.
 Number = Annotated[float, UNITS["number"]]

@@ -1,4 +1,4 @@
-"""Rows B8 to B11: the dense lightweight machines. Expected numbers are those of the originals, re-evaluated elsewhere."""
+"""Rows B8 to B11: the dense lightweight machines. Expected are the originals' numbers, evaluated elsewhere."""
 
 import numpy as np
 

@@ -1,53 +1,15 @@
-"""Signal activations run the slow, plain way: the step itself, one number at a time, no compiler.
+"""Signal activations run the slow, plain way: the step itself, one number at a time, no compiler. Tests use it.
 
-Here are what a step is handed in plain Python (clock, phase, delay lines, banks, families) and `PlainNeuron`, which
-keeps them from step to step. The fast loops are compared with it; it knows no network.
+`PlainNeuron` keeps clock, phase, delay lines, banks and random sequences from step to step. The fast loops are
+compared with it; it knows no network.
 """
 
-from collections import namedtuple
-from inspect import signature
-
+from dmm_av.engine.plain_step import Line, Numbers, cycles_per_step
+from dmm_av.engine.signal_vm import random_key
+from dmm_av.engine.step_code import Clock
 from dmm_av.streams.dsp import float_of
 
-Clock = namedtuple("Clock", "rate audio step")
-
 WORD = (1 << 64) - 1
-LINE_MARGIN = 4  # steps that four-point reading needs beyond the longest delay
-
-
-class Line:
-    """A delay line of plain numbers."""
-
-    def __init__(self, steps):
-        self.length = 1 << max(3, (int(steps) + LINE_MARGIN - 1).bit_length())
-        self.numbers = [0.0] * self.length
-        self.position = 0
-
-    def tap(self, distance):
-        return self.numbers[(self.position - distance) % self.length]
-
-    def reach(self):
-        return self.length - 1 - 3.0
-
-    def push(self, value):
-        self.numbers[self.position % self.length] = float(value)
-        self.position += 1
-
-
-class Numbers:
-    """A bank or a family as a list of plain numbers."""
-
-    def __init__(self, numbers):
-        self.numbers = numbers
-
-    def at(self, index):
-        return self.numbers[index]
-
-    def put(self, index, value):
-        self.numbers[index] = float(value)
-
-    def count(self):
-        return len(self.numbers)
 
 
 def turns_of(word):
@@ -67,13 +29,6 @@ def chance(key, counter):
     z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & WORD
     z = ((z ^ z >> 27) * 0x94D049BB133111EB) & WORD
     return 2.0 * turns_of(z ^ z >> 31) - 1.0
-
-
-def random_key(seed, place):
-    """The key of a neuron's `place`-th random sequence, from the neuron's seed."""
-    z = (seed * 0xD1342543DE82EF95 + (place + 1) * 0x2545F4914F6CDD1D) & WORD
-    z = ((z ^ z >> 32) * 0xBF58476D1CE4E5B9) & WORD
-    return z ^ z >> 29
 
 
 class PlainNeuron:
@@ -100,11 +55,7 @@ class PlainNeuron:
 
     def arguments(self, inputs):
         """What the body is called with: {parameter: value}."""
-        frequency = (
-            self.integrand(*(inputs[name] for name in signature(self.integrand).parameters)) if self.integrand else 0.0
-        )
-        turn = frequency * self.clock.step
-        turn = turn if abs(turn) < 1e9 else 0.0
+        turn = cycles_per_step(self.integrand, inputs, self.clock.step)
         found = {}
         for name, role, _ in self.activation.notes["parameters"]:
             if role == "input":
@@ -135,14 +86,3 @@ class PlainNeuron:
             elif role == "memory":
                 self.kept[name].push(next(kept))
         return [float(value) for value in results[:outputs]]
-
-
-def plain_arguments(activation, rate=48_000.0):
-    """Arguments with which a step can be tried: its defaults and fresh state."""
-    inputs = {
-        name: float(default) if isinstance(default, int | float) else 0.0
-        for name, role, default in activation.notes["parameters"]
-        if role == "input"
-    }
-    families = {name: 4 for name, role, _ in activation.notes["parameters"] if role == "family"}
-    return PlainNeuron(activation, rate, True, families=families).arguments(inputs)
