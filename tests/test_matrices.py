@@ -10,9 +10,9 @@ from drawings import draw_alone, drawing_of, frame, gl_context, play
 from test_pictures import write_picture
 
 from dmm_av.engine.drawing import Component, Drawing, Pass, Row
-from dmm_av.streams.linear import resized
 from dmm_av.engine.stage import PictureEngine
 from dmm_av.network.activation import LIBRARY
+from dmm_av.streams.linear import resized
 
 GOLDEN = json.loads((Path(__file__).parent / "fixtures" / "image_products.json").read_text("utf-8"))
 TINY = {name: np.array(matrix) for name, matrix in GOLDEN["tiny"].items()}

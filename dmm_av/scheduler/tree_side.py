@@ -248,15 +248,15 @@ def sum_of(terms, streams):
         if not is_own:
             result, is_own = result.copy(), True
         for label, more in x.items():
-            old = result.get(label, 0)
+            old, new = result.get(label, 0), None
             if isinstance(more, float) and isinstance(old, REAL):
                 new = old + weight * more
-                if not -LARGEST <= new <= LARGEST:
-                    new = total(old, scaled(weight, more))
-            elif weight == 1 or (term := scaled(weight, more)):
-                new = total(old, more if weight == 1 else term)
-            else:
-                continue
+                new = new if -LARGEST <= new <= LARGEST else None
+            if new is None:
+                term = scaled(weight, more)
+                if weight != 1 and not term:
+                    continue  # scaling leaves out what is no number, and then nothing is met
+                new = total(old, term)
             if new:
                 result[label] = new
             elif label in result:
