@@ -1028,7 +1028,11 @@ def run_ticks(vm, ticks, out, force):
 
 @njit(**_O)
 def run_live(vm, ring_base, rate):
-    """Live: fills the ring until told to stop. Waits for the other side only while the ring has slack."""
+    """Live: fills the ring until told to stop. Waits for the other side only while the ring has slack.
+
+    When the other side has missed its time, the ring is filled before it is waited for again: what held it up may
+    hold up this thread, too.
+    """
     v = int64_pointer(vm)
     block = v[BLOCK_FRAMES]
     control = int64_pointer(ring_base)
@@ -1039,6 +1043,7 @@ def run_live(vm, ring_base, rate):
     block_ns = 1e9 * block / rate
     mode = flush_tiny_numbers()
     prefer_this_thread(2)
+    is_behind = False
     while load_acquire(vm + 8 * STOP) == 0:
         written = control[WRITTEN]
         held = written - load_acquire(ring_base + 8 * READ)
@@ -1050,13 +1055,16 @@ def run_live(vm, ring_base, rate):
             continue
         published = load_acquire(vm + 8 * PUBLISHED)
         if published < v[TICK]:
-            if held >= load_acquire(vm + 8 * SLACK):
+            if not is_behind and held >= load_acquire(vm + 8 * SLACK):
                 sleep_microseconds(100)
                 continue
+            is_behind = True
             place = v[LAG_COUNT] % LAG_ROOM
             lags[2 * place] = v[TICK]
             lags[2 * place + 1] = published
             store_release(vm + 8 * LAG_COUNT, v[LAG_COUNT] + 1)
+        else:
+            is_behind = False
         begun = host_nanoseconds()
         call_tick(v[RENDER], vm, min(v[TICK], published))
         left = float64_pointer(v[STAGE_ROWS])

@@ -22,6 +22,7 @@ from dmm_av.scheduler.performance import Performance
 IDLE_S = 0.000_5
 BEGIN_S = 120.0  # what compiling the loops may take where the cache is empty
 AHEAD_S = 1 / 30  # of sound in the ring: what a slow tick may take before the VM goes on without it
+EXACT_AHEAD_S = 0.08  # where a file's events are to be heard at their ticks, whatever holds these up
 NEEDED_S = 1 / 60  # below which it goes on: a device that is late asks for two of its blocks at once
 FEWEST_BLOCKS = 3  # in the ring, where ticks are slow
 RING_S = 0.08
@@ -73,7 +74,7 @@ class Live:
         self._thread.start()
         self._builder.start()
         block, rate = self.vm.block, self.vm.sample_rate
-        ahead = max(round(AHEAD_S * rate), FEWEST_BLOCKS * block)
+        ahead = max(round((EXACT_AHEAD_S if self.events else AHEAD_S) * rate), FEWEST_BLOCKS * block)
         self.vm.start(self.output.ring.base, ahead, max(round(NEEDED_S * rate), block))
         self.vm.wait(ahead // block, BEGIN_S)  # the device begins on a full ring
         self.output.start()
