@@ -12,6 +12,7 @@ import typer
 from dmm_av.activations.library import open_library
 from dmm_av.commands.command_line import commands, main
 from dmm_av.commands.listing import manual
+from dmm_av.commands.opening import read_events
 from dmm_av.engine.signal_vm import SignalVM
 from dmm_av.errors import DmmError
 from dmm_av.io.osc_addresses import gather, translate
@@ -167,6 +168,18 @@ def test_a_lesson_proposes_edits_that_it_accepts(path, library):
     edits = re.findall(r"app\.py edit (\S+(?: \S+)*)", remark)
     run = running(read_patch(path, library), library)
     assert edits
+    for edit in edits:
+        assert told(run, edit.split()) is None, edit
+
+
+def test_the_demo_proposes_edits_that_it_accepts_after_its_last_event(library):
+    patch = read_patch(ROOT / "patches" / "demo.yaml", library)
+    events = read_events(ROOT / "patches" / "demo.events.jsonl", patch.rates.tick)
+    run = LockStep(patch, library, SignalVM(patch.rates.sample, patch.rates.tick), events=events)
+    for _ in range(20 * patch.rates.tick):
+        run.step()
+    edits = re.findall(r"app\.py edit (\S+(?: \S+)*)", patch.text.partition("format:")[0])
+    assert len(edits) >= 3
     for edit in edits:
         assert told(run, edit.split()) is None, edit
 

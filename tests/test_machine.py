@@ -275,3 +275,10 @@ def test_a_tick_that_fails_is_told_and_the_next_one_comes(monkeypatch):
     assert submit(run, Set("lamp.input", "one", 0.6)) == []
     steps(run, 3)
     assert weight(run, "lamp", "input", "one", "out") == 0.6
+
+
+def test_an_empty_row_of_a_built_in_neuron_leaves_its_default_out():
+    run = lockstep("neurons:\n  tone: sine~\nmatrix:\n  transport.run: {}\n  speakers.right: {}\n")
+    steps(run, 20)
+    run.machine.refresh()
+    assert run.machine.value("transport.beat") == 0.0

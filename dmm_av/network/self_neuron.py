@@ -292,6 +292,8 @@ class SelfNeuron:
                 f"edit: `{name}` cannot be the name of a neuron. "
                 "Names are lower case letters, digits and `_`, and begin with a letter."
             )
+        if name in BUILT_IN and edit.no_default and edit.activation in (name, BUILT_IN[name]):
+            return self._leave_defaults_out(attempt, edit)
         if name in BUILT_IN or name == LIBRARY_NAME:
             raise EditError(f"edit: `{name}` is built in and keeps its activation. Choose another name.")
         mixture = self._mixture(edit.activation, attempt.step.author)
@@ -309,8 +311,16 @@ class SelfNeuron:
         for other, port in list(network.no_default):
             if other == name and port not in edit.no_default:
                 attempt.assign((NO_DEFAULT, name, port), None)
+        self._leave_defaults_out(attempt, edit)
+
+    @staticmethod
+    def _leave_defaults_out(attempt, edit):
+        matrix = attempt.network.matrix
         for port in edit.no_default:
-            attempt.assign((NO_DEFAULT, name, port), True)
+            attempt.assign((NO_DEFAULT, edit.name, port), True)
+            for entry in list(matrix.rows.get((edit.name, port), ())):
+                if matrix.keys[entry] == Key.DEFAULT:
+                    attempt.write(entry, None)
 
     def _mixture(self, written, author):
         """{activation: coefficient} under the activations' first names.

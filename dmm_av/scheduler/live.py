@@ -28,7 +28,7 @@ FEWEST_BLOCKS = 3  # in the ring, where ticks are slow
 RING_S = 0.08
 MOST_SENT_PLANS = 8  # that the stage has not said it is ready for
 SWITCH_S = 0.000_5  # how long another thread of this process may keep the interpreter from the ticks
-FADE_S = 0.06  # what is in the ring, and 10 ms of fading
+FADE_S = 0.02  # of sound at the end, after what is in the ring
 GIVE_UP_S = 1.0  # how long a device that went silent may take to close
 NICENESS = -10  # of the ticks, where the system grants it: after the threads that make sound, before all others
 
@@ -82,12 +82,12 @@ class Live:
     def stop(self):
         """Fades out, then ends ticks and sound."""
         self.vm.panic()
-        time.sleep(FADE_S)
+        time.sleep(min(self.output.ring.size / self.vm.sample_rate, RING_S) + FADE_S)
         self._stop.set()
         self._thread.join(timeout=2.0)
         self._wanted.put(None)
+        self.output.stop()  # before the VM: an empty ring is a drop-out
         self.vm.stop()
-        self.output.stop()
 
     def play_to(self, output):
         """Goes on with another output on the same ring; the former one is given up, however long that takes."""
